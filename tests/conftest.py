@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +35,10 @@ ASKED_FOR = ("headscale", "release", "vm")
 """Marks of tests with a command of their own: they need what no test may fetch, or far more time than the rest."""
 PEER_TEST_LIMIT = 1800
 """Seconds: the first such test may have to build the peers, or wait for port 9911."""
+
+# What somebody's shell says of a terminal is not what is tested.
+for name in ("COLUMNS", "LINES", "TERM"):
+    os.environ.pop(name, None)
 
 # The time that an example takes says how busy the machine is.
 settings.register_profile("no deadline", settings.default, deadline=None)

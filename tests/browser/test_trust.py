@@ -12,8 +12,9 @@ from playwright.sync_api import expect
 
 from tests.support.browser.chromium import REFUSED, UNREACHABLE
 from tests.support.browser.page_daemon import LIMIT, PageDaemon
+from tests.support.host.free_ports import free_address
 from tests.support.netmaps.publishing import full, node
-from tests.support.processes.http_process import free_address, running_http
+from tests.support.processes.http_process import running_http
 from tests.support.processes.publisher_process import running_publisher
 from tests.support.servers import scripted
 from tests.support.waiting import wait_for

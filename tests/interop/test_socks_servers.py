@@ -13,6 +13,7 @@ import pytest
 
 from netmap_actors.dev_control.standalone import running_server
 from tests.support.availability import unavailable
+from tests.support.host.free_ports import free_port
 from tests.support.peers.tailscaled import running_tailscaled
 from tests.support.processes.daemon import Daemon
 from tests.support.waiting import wait_for
@@ -26,12 +27,6 @@ pytestmark = pytest.mark.interop
 PASSWORD = "hunter2-of-the-proxy"
 INSECURE = ("--insecure-key-fetch", "--auth-key=env:KEY")
 """What goes through a proxy over plain http can be forged; here nobody does."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def answers(port: int) -> bool:

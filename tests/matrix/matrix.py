@@ -18,7 +18,7 @@ from netmap_actors.subscriber import Subscriber
 from tests.matrix.inside_orders import ORDERS, SAID
 from tests.matrix.scene import CHILDREN, OUTSIDE, ROLES, Outcome, Scene
 from tests.matrix.to_be_left import another_view
-from tests.support.waiting import wait_for
+from tests.support.waiting import Stopwatch, wait_for
 
 if TYPE_CHECKING:
     from typing import Self
@@ -384,8 +384,8 @@ class Matrix:
         """Empty, or what is wrong with the daemon, asked by its own user while it is attacked."""
         if not self.scene.daemon.running():
             return "the daemon has ended"
-        began = time.monotonic()
-        if self.scene.status() is None or time.monotonic() - began > ANSWER_LIMIT:
+        watch = Stopwatch()
+        if self.scene.status() is None or watch.seconds() > ANSWER_LIMIT:
             return "it does not answer"
         return ""
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from netmap_supervisor.admin.socket import AdminClient, AdminError
 from netmap_supervisor.system.single_instance import is_locked
 from tests.matrix.to_be_left import spare_socket
+from tests.support.host.free_ports import free_port
 from tests.support.processes.daemon import PROGRAM, Daemon
 from tests.support.waiting import wait_for
 
@@ -113,7 +114,7 @@ class Scene:
         self.restarts = 0
         self._prefix = tuple(prefix)
         self._lock = threading.Lock()
-        self._ports = _free_ports(4)
+        self._ports = [free_port(2) for _ in range(4)]
         self.connected: list[str] = []
         """What came over TCP, UDP and unix sockets of the test's."""
         self._log_read = 0
@@ -262,7 +263,7 @@ class Scene:
     def status(self) -> dict[str, Any] | None:
         """As `status --json`; None when nobody answers."""
         try:
-            return AdminClient(self.daemon.runtime_dir, limit=2.0).request("status")
+            return AdminClient(self.daemon.runtime_dir, limit=10.0).request("status")
         except AdminError:
             return None
 
@@ -483,16 +484,3 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports nobody has now, below the range the kernel gives away; the one after the second is free, too."""
-    found: list[int] = []
-    base = 20_000 + os.getpid() * 7 % 9000
-    while len(found) < count:
-        base += 2
-        with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as next_one:
-            one.bind(("127.0.0.1", base))
-            next_one.bind(("127.0.0.1", base + 1))
-            found.append(base)
-    return found

@@ -14,7 +14,8 @@ import pytest
 from netmap_actors.curve_keys import generate, write_secret
 from netmap_supervisor.cli import main
 from netmap_supervisor.cli.process.reachability import Reachability, why_unreachable
-from tests.process.test_remote_subscribers import free_ports, remote_publisher
+from tests.process.test_remote_subscribers import remote_publisher
+from tests.support.host.free_ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,7 @@ def test_a_daemon_elsewhere_is_read_waited_for_and_followed(
 
 
 def test_a_daemon_that_is_not_there_is_said_to_be_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    nobody = free_ports()
+    nobody = f"tcp://127.0.0.1:{free_port()}"
     assert main(["netmap", f"--connect={nobody}"]) == 1
     assert (
         f"nobody listens at {nobody.removeprefix('tcp://')}; the daemon over there" in capsys.readouterr().err
@@ -67,8 +68,8 @@ def test_a_daemon_that_is_not_there_is_said_to_be_not_there(capsys: pytest.Captu
 
 
 def test_somebody_who_does_not_answer_is_told_from_nobody(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as first:
-        port = first.getsockname()[1]
+    port = free_port(2)
+    with socket.create_server(("127.0.0.1", port)):
         there = f"tcp://127.0.0.1:{port}"
         assert why_unreachable([there]) is None
         assert main(["wait", "--timeout=0s", f"--connect={there}"]) == 124
@@ -81,7 +82,7 @@ def test_somebody_who_does_not_answer_is_told_from_nobody(capsys: pytest.Capture
 def test_a_shell_that_completes_names_of_a_daemon_elsewhere_does_not_wait_for_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-        for endpoint in (free_ports(), there, "tcp://127.0.0.1:x", "ipc:///nowhere"):
+        for endpoint in (f"tcp://127.0.0.1:{free_port()}", there, "tcp://127.0.0.1:x", "ipc:///nowhere"):
             words = f"netmap-supervisor netmap --connect {endpoint} no"
             told = subprocess.run(
                 [sys.executable, "-P", "-m", "netmap_supervisor"],

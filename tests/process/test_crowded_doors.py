@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.http_endpoint.actor import MAX_CONNECTIONS, MAX_FOLLOWERS
+from tests.support.host.free_ports import free_address
 from tests.support.netmaps.publishing import full, node
 from tests.support.processes.dev_server import running_dev_server
-from tests.support.processes.http_process import HttpProcess, free_address, running_http
+from tests.support.processes.http_process import HttpProcess, running_http
 from tests.support.processes.publisher_process import LIMIT, running_publisher
 from tests.support.waiting import wait_for
 

@@ -149,9 +149,9 @@ def test_other_rules_reach_the_clients_at_once(
     shut = tmp_path / "shut.hujson"
     shut.write_text('{"grants": [], "ssh": []} // nobody')
     assert "this server makes nothing of ssh" in order_err(server, "policy", str(shut))
-    client.wait(lambda: len(stream.messages[-1].get("PeersRemoved", ())) == before, 10.0)
+    client.told(stream, lambda message: len(message.get("PeersRemoved", ())) == before)
     order(server, "policy", "--none")
-    client.wait(lambda: len(stream.messages[-1].get("PeersChanged", ())) == before, 10.0)
+    client.told(stream, lambda message: len(message.get("PeersChanged", ())) == before)
     shut.write_text('{"acls": [5]}')
     assert "cannot use the policy: line 1, column 11: acls[0]: it is not an object" in order(
         server, "policy", str(shut), status=1

@@ -16,8 +16,9 @@ import pytest
 
 from netmap_actors.access_tokens import TokenList, generate_token, hash_token
 from tests.process.test_http_endpoint import read_event
+from tests.support.host.free_ports import free_address
 from tests.support.netmaps.publishing import full, node
-from tests.support.processes.http_process import HttpProcess, free_address, running_http
+from tests.support.processes.http_process import HttpProcess, running_http
 from tests.support.processes.publisher_process import LIMIT, PublisherProcess, running_publisher
 from tests.support.proxies.certificates import Made, issued
 from tests.support.waiting import wait_for

@@ -11,9 +11,10 @@ from jsonschema import Draft202012Validator
 
 from netmap_actors.http_endpoint.guard import FORMS
 from tests.process.test_http_endpoint import read_event
+from tests.support.host.free_ports import free_address
 from tests.support.netmaps.publishing import full, node
 from tests.support.netmaps.shown_netmap import report
-from tests.support.processes.http_process import HttpProcess, free_address, running_http
+from tests.support.processes.http_process import HttpProcess, running_http
 from tests.support.processes.publisher_process import LIMIT, running_publisher
 from tests.support.schemas.strict import closed, held
 from tests.support.waiting import wait_for

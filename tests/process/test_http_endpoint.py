@@ -12,8 +12,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from tests.support.host.free_ports import free_address
 from tests.support.netmaps.publishing import full, node
-from tests.support.processes.http_process import HttpProcess, free_address, running_http
+from tests.support.processes.http_process import HttpProcess, running_http
 from tests.support.processes.publisher_process import LIMIT, running_publisher
 from tests.support.waiting import wait_for
 

@@ -19,8 +19,9 @@ from netmap_actors.http_endpoint.page_files import FOLDER
 from tests.process.test_http_access import SOON, Scene, serving
 from tests.process.test_http_endpoint import STATUS, read_event
 from tests.support.availability import unavailable
+from tests.support.host.free_ports import free_address
 from tests.support.netmaps.publishing import full, node
-from tests.support.processes.http_process import HttpProcess, free_address, running_http
+from tests.support.processes.http_process import HttpProcess, running_http
 from tests.support.processes.publisher_process import LIMIT, PublisherProcess, running_publisher
 
 if TYPE_CHECKING:

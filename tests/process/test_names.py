@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.host.free_ports import free_address
 from tests.support.processes.daemon import PROGRAM, clean_environment
-from tests.support.processes.http_process import free_address, running_http
+from tests.support.processes.http_process import running_http
 from tests.support.processes.publisher_process import running_publisher
 from tests.support.waiting import wait_for
 from tests.unit.subscriber.test_who_is_meant import ours, tailnet, theirs

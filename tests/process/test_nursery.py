@@ -11,7 +11,6 @@ import signal
 import subprocess
 import tempfile
 import textwrap
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from netmap_actors.nursery.orders import Rooms
 from netmap_supervisor.system.nursery_process import ORDER_LIMIT, execute_nursery
 from tests.support.processes.daemon import children_of, role_of
 from tests.support.processes.fake_daemon import LIMIT, NAMES, FakeDaemon, pidfds, wait_gone
-from tests.support.waiting import wait_for
+from tests.support.waiting import Stopwatch, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,6 +201,9 @@ def test_every_actor_is_forked_and_the_nursery_holds_nothing_but_its_line(daemon
 def test_what_a_process_has_from_its_starter_is_the_same_either_way(daemon: FakeDaemon, *, odd: bool) -> None:
     if odd:
         hook(daemon, ODD)
+    # Whoever runs these tests may be nice himself.
+    ours = str(os.nice(0)), Path("/proc/self/oom_score_adj").read_text().strip()
+    expected = (str(min(os.nice(0) + 3, 19)), "321") if odd else ours
     found = {}
     for way in ("all", "off"):
         daemon.write_settings(nursery=way)
@@ -215,7 +217,7 @@ def test_what_a_process_has_from_its_starter_is_the_same_either_way(daemon: Fake
             assert facts["cmdline"] == f"netmap-supervisor: {name}"
             assert (facts["blocked"], facts["umask"], facts["threads"]) == ([], 0o077, ["MainThread"])
             assert facts.pop("group") == str(os.getpgid(daemon.pid))
-            assert (facts["nice"], facts["oom_score_adj"]) == (("3", "321") if odd else ("0", "0"))
+            assert (facts["nice"], facts["oom_score_adj"]) == expected
         daemon.request("stop")
         assert daemon.wait() == 0
     for name in NAMES:
@@ -363,9 +365,9 @@ def test_a_run_that_is_ended_while_its_nursery_loads_ends_at_once(
     wait_for((daemon.place / "boots" / "stuck").exists, LIMIT, "a nursery that loads")
     daemon.wait_event("run_started")
     fds = pidfds(children_of(daemon.pid))
-    began = time.monotonic()
+    watch = Stopwatch()
     assert daemon.end(number) == 0
-    assert time.monotonic() - began < 5.0
+    assert watch.seconds() < 5.0
     wait_gone(fds, 0.1)
     assert not daemon.events("up")
 

@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import stat
-import time
 
 import pytest
 import zmq
@@ -19,6 +18,7 @@ from netmap_actors.subscriber import PeerRemoved, PeerUpserted, Snapshot, StateC
 from netmap_actors.wire import internal_pb2, netmap_pb2
 from tests.support.netmaps.publishing import full, node
 from tests.support.processes.publisher_process import LIMIT, PublisherProcess, boottime, running_publisher
+from tests.support.waiting import Stopwatch
 
 
 @pytest.fixture
@@ -138,10 +138,10 @@ def test_a_publisher_that_is_silent_makes_the_view_stale(publisher, subscriber) 
     publisher.new_session(full(node(2)))
     assert isinstance(next_event(subscriber), Snapshot)
     publisher.kill()
-    started = time.monotonic()
+    watch = Stopwatch()
     event = next_event(subscriber)
     assert (event.state, event.reason) == ("stale", "publisher_silent")
-    assert 5.0 < time.monotonic() - started < 8.0
+    assert 5.0 < watch.wall() < 5.0 + watch.allowed(3.0)
     assert subscriber.store.state == "stale"
 
 
@@ -428,10 +428,10 @@ def test_a_flood_of_requests_does_not_keep_updates_from_the_others(publisher, su
     for turn in range(20):
         for _ in range(1000):
             raw.request(b"flood")
-        started = time.monotonic()
+        watch = Stopwatch()
         publisher.map_response({"PeersChangedPatch": [{"NodeID": 2, "Cap": turn + 1}]})
         assert subscriber.wait_for(lambda view, cap=turn + 1: view.netmap.peers["n2"].cap == cap, LIMIT)
-        slowest = max(slowest, time.monotonic() - started)
+        slowest = max(slowest, watch.seconds())
     assert slowest < 2.0
 
 

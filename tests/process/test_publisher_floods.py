@@ -26,6 +26,7 @@ from netmap_actors.subscriber import PeerUpserted, Snapshot, Subscriber
 from tests.support.clients.hostile_client import CONNECTIONS, DEAF, HALF_GREETINGS, LAZY, SUBSCRIPTIONS
 from tests.support.netmaps.publishing import full, node
 from tests.support.processes.publisher_process import LIMIT, PublisherProcess, running_publisher
+from tests.support.waiting import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,6 +177,7 @@ def withstand(
         hostile = HostileClient(publisher, harm)
         stack.callback(hostile.close)
         hostile.wait_begun()
+        watch = Stopwatch()
         ordinary.changes(patches)
         facts = hostile.end()
         grown = memory(ordinary.pid) - before
@@ -188,8 +190,8 @@ def withstand(
         )
         assert ordinary.caps == list(range(1, CHANGES + 1)), "a change was lost or came twice"
         assert ordinary.subscriber._replica.gaps == 0, "nothing had to be asked for again"
-        assert median <= LATENCY_LIMIT
-        assert p99 <= STARVATION_LIMIT
+        assert median <= watch.allowed(LATENCY_LIMIT)
+        assert p99 <= watch.allowed(STARVATION_LIMIT)
         assert grown <= mebibytes * MIB
         assert publisher.process.poll() is None
         assert publisher.process.pid == ordinary.pid

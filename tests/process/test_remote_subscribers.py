@@ -14,6 +14,7 @@ import zmq
 from netmap_actors.curve_keys import AllowList, CurvePair, generate, load_server_pair, write_secret
 from netmap_actors.runtime_paths import remote_endpoints
 from netmap_actors.subscriber import PeerUpserted, Snapshot, Subscriber
+from tests.support.host.free_ports import free_port
 from tests.support.netmaps.publishing import full, node
 from tests.support.processes.publisher_process import LIMIT, PublisherProcess, running_publisher
 from tests.support.waiting import wait_for
@@ -24,17 +25,6 @@ if TYPE_CHECKING:
 
 REFUSED_WITHIN = 1.0
 """Seconds a refused client is watched; an admitted one has its netmap in a tenth of that."""
-
-
-def free_ports() -> str:
-    """An endpoint on loopback whose port and the next one are free."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            with contextlib.suppress(OSError, OverflowError):
-                second.bind(("127.0.0.1", port + 1))
-                return f"tcp://127.0.0.1:{port}"
 
 
 class Remote:
@@ -87,7 +77,7 @@ class Remote:
 
 @contextlib.contextmanager
 def remote_publisher(directory: Path, *, curve: bool = True, **settings: int) -> Iterator[Remote]:
-    listen = free_ports()
+    listen = f"tcp://127.0.0.1:{free_port(2)}"
     with running_publisher(listen=listen, curve_dir=str(directory) if curve else "", **settings) as publisher:
         publisher.new_session(full(node(2), node(3)))
         remote = Remote(publisher, directory, listen)
@@ -225,7 +215,7 @@ def test_connections_without_end_cost_nobody_else_anything(tmp_path) -> None:
 
 
 def test_a_port_that_is_taken_is_told_and_taken_when_it_is_free(tmp_path) -> None:
-    listen = free_ports()
+    listen = f"tcp://127.0.0.1:{free_port(2)}"
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", int(listen.rpartition(":")[2])))
         holder.listen()

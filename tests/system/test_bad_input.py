@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import socket
 import subprocess
 import tempfile
 import threading
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.host.free_ports import free_address
 from tests.support.processes.daemon import PROGRAM, Daemon
 from tests.support.servers.scripted import joined
 
@@ -169,10 +169,7 @@ def test_a_missing_key_file_is_a_configuration_error_with_its_name(control, daem
 
 
 def test_an_unreachable_control_server_is_waited_for_and_said(daemon, short_tmp) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = daemon(f"--control-url=http://127.0.0.1:{port}")
+    running = daemon(f"--control-url=http://{free_address()}")
     status = running.wait_status(
         lambda s: s["connection"]["attempts"] >= 2, limit=30, what="a second attempt"
     )

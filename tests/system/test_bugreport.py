@@ -7,8 +7,8 @@ import re
 import signal
 from typing import TYPE_CHECKING, Any
 
+from tests.support.host.free_ports import free_address
 from tests.support.processes.dev_server import running_dev_server
-from tests.support.processes.http_process import free_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from tests.support.host.dark_scene import PORT, joined_across
 from tests.support.host.scripted_resolver import Mood, resolving
 from tests.support.processes.catalogue_facts import ended_after, ended_counts, port
 from tests.support.proxies.wire_proxy import Uneven
-from tests.support.waiting import wait_for
+from tests.support.waiting import Stopwatch, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,10 +129,11 @@ def test_f38_a_lookup_without_end_is_left_behind_after_twelve_seconds(
     right = namespaces.server.address
     with joined_by_name(namespaces, tmp_path, right, settings=settings) as (client, resolver):
         resolver.mood = Mood.DROP
+        watch = Stopwatch()
         ended_after(client, lambda: cut(namespaces, client))
         failed = next_failure(client, 1)
         took = failed["boottime"] - client.events("actor_started", actor="control_connection")[1]["boottime"]
-        assert RESOLVE_LIMIT <= took <= RESOLVE_LIMIT + 2.0, took
+        assert RESOLVE_LIMIT <= took <= RESOLVE_LIMIT + watch.allowed(2.0), took
         assert failed["reason"] == "error"
         resolver.mood = Mood.WELL
         client.wait_fresh(HEALED)
@@ -156,6 +157,7 @@ def test_f39_a_family_that_swallows_packets_costs_a_second_at_most(namespaces: P
         }}
         """
     )
+    watch = Stopwatch()
     with joined_by_name(namespaces, tmp_path, server, namespaces.server.address) as (client, resolver):
         begun = client.wait_event("map_session_started")
         took = begun["boottime"] - resolver.questions[0].at
@@ -164,7 +166,9 @@ def test_f39_a_family_that_swallows_packets_costs_a_second_at_most(namespaces: P
         assert "packets 0" not in namespaces.server.run("nft", "list", "ruleset"), "IPv6 is tried first"
         assert {1, 28} <= {question.kind for question in resolver.questions}
         assert status["connection"]["remote_address"] == f"{namespaces.server.address}:{PORT}"
-        assert took <= 2 * OTHER_FAMILY  # all of it, with handshake, registration and map request
+        assert took <= watch.allowed(
+            2 * OTHER_FAMILY
+        )  # all of it, with handshake, registration and map request
         assert status["connection"]["generation"] == 1
 
 

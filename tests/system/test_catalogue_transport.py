@@ -26,7 +26,7 @@ from tests.support.processes.catalogue_facts import (
     processor_seconds,
 )
 from tests.support.proxies.wire_proxy import Handshake, Harm, Silence
-from tests.support.waiting import wait_for
+from tests.support.waiting import Stopwatch, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,12 +149,15 @@ def test_f05_a_dial_that_nobody_answers_ends_and_is_tried_again(namespaces: Pair
             namespaces.client.run("ss", "-K", "sport", "=", f":{port(before)}")
 
         ended_after(client, cut_off)
+        watch = Stopwatch()
         line = client.wait_event("session_ended", SPREAD + CONNECT_LIMIT + 5.0, after=1)
         ready = client.events("actor_ready", actor="control_connection")[-1]
         assert line["reason"] == "error"
         assert line["stage"] == "connect"
         assert "cannot" in line["detail"]
-        assert CONNECT_LIMIT - 0.5 <= line["boottime"] - ready["boottime"] <= CONNECT_LIMIT + 2.0
+        assert (
+            CONNECT_LIMIT - 0.5 <= line["boottime"] - ready["boottime"] <= CONNECT_LIMIT + watch.allowed(2.0)
+        )
         namespaces.heal()
         after = client.wait_fresh(35.0)
         assert port(after) != port(before)
@@ -183,13 +186,14 @@ def test_f06_f07_a_handshake_that_does_not_end_is_given_fifteen_seconds(
         running.append((name, scene, proxy, scene.daemon.wait_fresh()))
         proxy.harm = harm
         proxy.cut()
+    watch = Stopwatch()
     for name, scene, proxy, _ in running:
         line = scene.daemon.wait_event("session_ended", SPREAD + HANDSHAKE_LIMIT + 10.0, after=1)
         proxy.harm = Harm
         started = scene.daemon.events("actor_started", actor="control_connection")[1]
         took = line["boottime"] - started["boottime"]
         assert (line["reason"], line["stage"]) == ("error", "handshake"), name
-        assert HANDSHAKE_LIMIT <= took <= HANDSHAKE_LIMIT + 3.0, (name, took)
+        assert HANDSHAKE_LIMIT <= took <= HANDSHAKE_LIMIT + watch.allowed(3.0), (name, took)
         assert "cannot" in line["detail"], name
         assert line["next_attempt_s"] <= 2.0, name
     for _, scene, _, before in running:
@@ -259,6 +263,7 @@ def test_f09_empty_records_are_silence_and_cost_little(recorded: Scenes) -> None
     scene = recorded(silence=limit)
     before = scene.daemon.wait_fresh()
     pid = before["connection"]["pid"]
+    watch = Stopwatch()
     cost, since = processor_seconds(pid), boottime()
     # As many as are still allowed.
     scene.control.fault("liveness/empty-records", period=0.02)
@@ -267,7 +272,7 @@ def test_f09_empty_records_are_silence_and_cost_little(recorded: Scenes) -> None
     )
     assert spent <= 0.5 * (limit - 1.0), spent
     line = scene.daemon.wait_event("silence_detected", limit + 5.0)
-    assert limit <= line["silent_for"] <= limit + 1.0
+    assert limit <= line["silent_for"] <= limit + watch.allowed(1.0)
     scene.control.heal()
     after = scene.wait_back(before)
     assert ended_counts(after) == {"silence": 1}

@@ -22,7 +22,7 @@ from tests.support.processes.publisher_process import boottime, running_publishe
 from tests.support.servers import scripted
 from tests.support.servers.edited_tailnet import EditedTailnet
 from tests.support.servers.scripted import joined
-from tests.support.waiting import wait_for
+from tests.support.waiting import Stopwatch, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,14 +95,14 @@ def wait_all(
     subscribers: list[RecordingSubscriber], number: int, truth: TrueNetmaps, *, since: float, what: str
 ) -> None:
     # They are looked at one after the other, so a slow look must not fail what was in time.
-    limit = max(FIRST_LIMIT, 2 * LIMIT)
+    limit, watch = max(FIRST_LIMIT, 2 * LIMIT), Stopwatch()
     taken = {one.name: one.wait_shown(number, truth, limit)["at"] - since for one in subscribers}
     slowest = max(taken, key=lambda name: taken[name])
     print(
         f"{what}: median {sorted(taken.values())[len(taken) // 2]:.3f} s, slowest {taken[slowest]:.3f} s "
         f"({slowest} of {len(taken)}; bound {BOUND:g} s)"
     )
-    assert taken[slowest] <= LIMIT, what
+    assert taken[slowest] <= watch.allowed(LIMIT), what
 
 
 class FedPublisher:
@@ -244,13 +244,13 @@ def test_a_publisher_killed_amid_a_thousand_changes_comes_back_with_the_truth(
     paced_edits(edited, 500, watched)
     assert is_actor_process(publisher, running.runtime_dir, running.pid)
     os.kill(publisher, signal.SIGKILL)
-    after_kill, killed_at = edited.truth.last + 1, boottime()
+    after_kill, watch = edited.truth.last + 1, Stopwatch(boottime)
     while watched.last()["epoch"] == epoch:
-        assert boottime() - killed_at < LIMIT, "no new publisher"
+        assert watch.seconds() < LIMIT, "no new publisher"
         edited.changes(1)
         time.sleep(EDIT_INTERVAL)
     told_at = paced_edits(edited, max(100, 1000 - edited.truth.last), watched)
-    people.wait(after_kill, edited.truth, since=killed_at, what="what became true after the kill")
+    people.wait(after_kill, edited.truth, since=watch.began, what="what became true after the kill")
     people.wait(edited.truth.last, edited.truth, since=told_at, what="the last of the changes")
     assert running.actor("publisher")["pid"] != publisher
     people.check(edited.truth, edited.nodes(), edited.rest())

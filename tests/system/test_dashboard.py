@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.host.free_ports import free_address
 from tests.support.peers.prometheus import running_prometheus
-from tests.support.processes.http_process import free_address
 from tests.support.servers.scripted import joined
 from tests.support.waiting import wait_for
 

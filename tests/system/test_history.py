@@ -26,7 +26,7 @@ from netmap_actors.rfc3339 import stamp, unix_seconds
 from netmap_supervisor.admin.socket import AdminClient
 from tests.support.availability import unavailable
 from tests.support.processes.daemon import Daemon, role_of
-from tests.support.waiting import wait_for
+from tests.support.waiting import Stopwatch, wait_for
 
 if TYPE_CHECKING:
     from netmap_actors.history.answers import Answer
@@ -99,6 +99,7 @@ def changes_of_state(lines: list[tuple[float, dict[str, Any]]]) -> list[tuple[fl
 
 
 def test_what_a_subscriber_saw_is_in_the_history_over_kills_of_every_process(tmp_path: Path) -> None:
+    watch = Stopwatch()
     with Daemon(config=CHURN, history=True) as daemon:
         daemon.wait_fresh()
         watcher = Watcher(daemon, tmp_path / "watched")
@@ -130,12 +131,13 @@ def test_what_a_subscriber_saw_is_in_the_history_over_kills_of_every_process(tmp
             (at(one["at"]), one["subject"], one["kind"])
             for one in told(answer, "node_online", "node_offline")
         ]
+        soon = watch.allowed(SOON)
         missing = [
             change
             for change in seen
             if not in_a_gap(answer, change[0])
             and not any(
-                abs(when - change[0]) < SOON and (node, kind) == change[1:] for when, node, kind in known
+                abs(when - change[0]) < soon and (node, kind) == change[1:] for when, node, kind in known
             )
         ]
         assert missing == []
@@ -153,11 +155,16 @@ def test_what_a_subscriber_saw_is_in_the_history_over_kills_of_every_process(tmp
             daemon.events("actor_exited", actor="history")[0],
             daemon.events("actor_ready", actor="history")[1],
         )
-        assert at(exited["timestamp"]) - MARKED <= at(gap["after"]) <= at(exited["timestamp"]) + 0.1
-        assert at(gap["at"]) <= at(ready["timestamp"]) + 0.5
+        assert (
+            at(exited["timestamp"]) - watch.allowed(MARKED)
+            <= at(gap["after"])
+            <= at(exited["timestamp"]) + 0.1
+        )
+        assert at(gap["at"]) <= at(ready["timestamp"]) + watch.allowed(0.5)
 
 
 def test_a_daemon_that_is_killed_leaves_a_gap_until_the_next_one(tmp_path: Path) -> None:
+    watch = Stopwatch()
     with Daemon(config=CHURN, history=True) as daemon:
         daemon.wait_fresh()
         daemon.wait_event("actor_ready", actor="history")
@@ -175,7 +182,7 @@ def test_a_daemon_that_is_killed_leaves_a_gap_until_the_next_one(tmp_path: Path)
             lambda: len(told(found := history(daemon), "netmap_fresh")) == 2 and found, 10.0, "fresh again"
         )
         (gap,) = told(answer, "gap")
-        assert at(gap["after"]) >= killed - MARKED
+        assert at(gap["after"]) >= killed - watch.allowed(MARKED)
         between = [one for one in answer["gaps"] if at(one["since"]) > at(answer["since"]) + 1]
         assert len(between) >= 1
         for node in answer["nodes"]:
@@ -241,6 +248,7 @@ def test_a_full_disk_costs_the_history_alone_and_is_said(tmp_path: Path) -> None
         f"--state-dir={tmp_path / 'state'}", config=config, prefix=(*mounted, script, "bash"), history=True
     ) as daemon:
         daemon.wait_fresh()
+        watch = Stopwatch()
         status = daemon.wait_status(
             lambda status: any(one["code"] == "history" for one in status["degraded"]), 90.0, "no room"
         )
@@ -254,7 +262,7 @@ def test_a_full_disk_costs_the_history_alone_and_is_said(tmp_path: Path) -> None
         answer = wait_for(lambda: told(found := history(daemon), "gap") and found, 20.0, "the gap")
         (gap,) = told(answer, "gap")
         failed = at(daemon.events("history_not_written")[0]["timestamp"])
-        assert abs(at(gap["after"]) - failed) < 3.0
+        assert abs(at(gap["after"]) - failed) < watch.allowed(3.0)
         assert any(at(one["at"]) > at(gap["at"]) for one in told(answer, "node_online", "node_offline"))
 
 
@@ -315,7 +323,9 @@ def test_a_daemon_that_is_told_to_stop_closes_its_history(tmp_path: Path) -> Non
         killed = daemon.signal_actor("control_connection", signal.SIGKILL)
         daemon.wait_event("session_ended", 20.0)
         daemon.wait_fresh()
+        watch = Stopwatch()
         assert daemon.terminate() == 0
+        allowed = watch.allowed(1.0)
         stopped = at(daemon.events("stopping")[0]["timestamp"])
         answer = history(daemon, f"--state-dir={daemon.state_dir}")
         assert [one["detail"]["reason"] for one in told(answer, "session_ended")] == ["crashed"]
@@ -327,13 +337,13 @@ def test_a_daemon_that_is_told_to_stop_closes_its_history(tmp_path: Path) -> Non
         assert next(one["detail"] for one in answer["netmap"] if one["state"] == "stale") == {
             "reason": "session_ended"
         }
-        assert abs(at(answer["netmap"][-1]["until"]) - stopped) < 1.0
+        assert abs(at(answer["netmap"][-1]["until"]) - stopped) < allowed
         assert len(told(answer, "stopping")) == 1
         daemon.start()
         daemon.wait_event("actor_ready", after=1, actor="history")
         again = wait_for(lambda: told(found := history(daemon), "gap") and found, 10.0, "the gap")
         (gap,) = told(again, "gap")
-        assert abs(at(gap["after"]) - stopped) < 1.0
+        assert abs(at(gap["after"]) - stopped) < allowed
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
-import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from netmap_actors.recording import files
 from netmap_actors.rfc3339 import stamp
 from netmap_supervisor import Subscriber
 from netmap_supervisor.testing.server import dev_control_server
+from tests.support.host.free_ports import free_port
 from tests.support.netmaps.netmap_replica import Replica
 from tests.support.netmaps.recorded_netmap import netmap_of
 from tests.support.processes.daemon import PROGRAM
@@ -33,12 +33,6 @@ LIMIT = 30.0
 KEEP_ALIVE = b'{"KeepAlive":true}'
 SECRET = "xk7-vault"
 AUTH_KEY = "devkey-auth-0123456789abcdef"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @contextlib.contextmanager

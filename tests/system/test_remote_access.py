@@ -14,10 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from netmap_supervisor import Subscriber
-from tests.process.test_remote_subscribers import free_ports
 from tests.support.availability import unavailable
+from tests.support.host.free_ports import free_address, free_port
 from tests.support.processes.daemon import PROGRAM, Daemon
-from tests.support.processes.http_process import free_address
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Reachable(Daemon):
     """A daemon with both doors open."""
 
     def __init__(self) -> None:
-        self.listen, self.http = free_ports(), free_address()
+        self.listen, self.http = f"tcp://127.0.0.1:{free_port(2)}", free_address()
         super().__init__(f"--listen={self.listen}", f"--http-listen={self.http}", "--dev-churn=1")
 
     def keys(self, *arguments: str) -> str:
@@ -96,7 +95,7 @@ class OfAnotherUser(Daemon):
     """A daemon of a user who is not root, while the commands are root's."""
 
     def __init__(self) -> None:
-        self.listen = free_ports()
+        self.listen = f"tcp://127.0.0.1:{free_port(2)}"
         # It may read everything, for the interpreter may lie in root's home; it may write what is its own.
         rights = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
         who = (f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--clear-groups")

@@ -19,7 +19,7 @@ from tests.support.host.dark_scene import PORT
 from tests.support.host.scripted_resolver import resolving
 from tests.support.processes.daemon import Daemon
 from tests.support.processes.dev_server import running_dev_server
-from tests.support.waiting import wait_for
+from tests.support.waiting import Stopwatch, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,8 +46,6 @@ table inet nowhere {{
 }}
 """
 """What is sent to the server's address is answered as a router without a route answers."""
-BUSY = 2.0
-"""Seconds more that a busy machine may take for it."""
 
 
 def across_namespaces(test: Callable[..., None]) -> Callable[..., None]:
@@ -97,12 +95,12 @@ def attempts(client: Daemon) -> list[float]:
     return [event["boottime"] for event in client.events("actor_started", actor="control_connection")]
 
 
-def begun(client: Daemon, since: float, limit: float = SOON + BUSY) -> float:
-    """Seconds from then to the next attempt."""
+def begun(client: Daemon, watch: Stopwatch) -> float:
+    """Seconds from the start of this clock, one of CLOCK_BOOTTIME, to the next attempt."""
     at = wait_for(
-        lambda: next((at for at in attempts(client) if at > since), None), limit, "the next attempt"
+        lambda: next((at for at in attempts(client) if at > watch.began), None), 2 * SOON, "the next attempt"
     )
-    return float(at) - since
+    return float(at) - watch.began
 
 
 def wait_long(client: Daemon) -> None:
@@ -124,20 +122,20 @@ def test_a_default_route_that_flaps_costs_seconds(namespaces: Pair, tmp_path: Pa
         wait_long(client)
         # The route leads nowhere yet: the attempt that it brings fails, however quick it is.
         side.nft(NOWHERE)
-        up_at = boottime()
+        up = Stopwatch(boottime)
         side.run("ip", "route", "add", *route)
-        begun(client, up_at)
+        begun(client, up)
         side.run("ip", "route", "del", *route)
         client.wait_event("link_changed", 10.0, after=1, route="none")
         wait_long(client)
         side.run("nft", "flush", "ruleset")
         side.run("ip", "route", "add", *route)
-        back_at = boottime()
-        assert back_at - attempts(client)[-1] < 4.0, "too late to be too early"
-        took = begun(client, back_at)
+        back = Stopwatch(boottime)
+        assert back.began - attempts(client)[-1] < up.allowed(4.0), "too late to be too early"
+        took = begun(client, back)
         client.wait_fresh(10.0)
         print(f"an attempt {took:.2f} s after the route came for good")
-        assert took <= SOON
+        assert took <= back.allowed(SOON)
 
 
 @across_namespaces
@@ -172,9 +170,9 @@ def test_an_operators_order_waits_for_no_route(namespaces: Pair, tmp_path: Path)
     with far_away(namespaces, tmp_path, url=f"http://{FAR4}:{PORT}") as client:
         side.run("ip", "route", "del", "default")
         client.wait_event("link_changed", 10.0, route="none")
-        ordered = boottime()
+        ordered = Stopwatch(boottime)
         client.command("reconnect", check=True)
-        assert begun(client, ordered, 5.0) <= 3.0
+        assert begun(client, ordered) <= ordered.allowed(3.0)
 
 
 @across_namespaces
@@ -191,17 +189,19 @@ def test_a_route_of_a_vpn_that_comes_after_its_interface_is_found(namespaces: Pa
         side.run("ip", "link", "set", side.link, "up")
         time.sleep(2.0)  # past what the interface's own notice leads to
         side.run("ip", "route", "add", *own)
-        took = begun(client, boottime())
+        come = Stopwatch(boottime)
+        took = begun(client, come)
         client.wait_fresh(10.0)
         print(f"an attempt {took:.2f} s after the route came")
-        assert took <= SOON
+        assert took <= come.allowed(SOON)
         # A route that is there and leads nowhere is none.
         side.run("ip", "route", "replace", "unreachable", own[0])
         client.signal_actor("control_connection")
         wait_long(client)
         side.run("ip", "route", "del", own[0])
         side.run("ip", "route", "add", *own)
-        assert begun(client, boottime()) <= SOON
+        again = Stopwatch(boottime)
+        assert begun(client, again) <= again.allowed(SOON)
 
 
 @across_namespaces

@@ -10,14 +10,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from tests.support.processes.daemon import PROGRAM, children_of, clean_environment
-from tests.support.waiting import wait_for
+from tests.support.waiting import Stopwatch, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,9 +80,9 @@ class Screen:
 
     def end(self, limit: float = 10.0) -> tuple[int, float]:
         """SIGINT to the group, as the terminal sends it at Ctrl-C; the exit status and how long it took."""
-        began = time.monotonic()
+        watch = Stopwatch()
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(limit), time.monotonic() - began
+        return self.process.wait(limit), watch.seconds()
 
     def __enter__(self) -> Self:
         return self

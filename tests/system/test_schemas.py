@@ -10,8 +10,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.support.host.free_ports import free_address
 from tests.support.processes.daemon import Daemon
-from tests.support.processes.http_process import free_address
 from tests.support.schemas.strict import closed, part
 from tests.support.waiting import wait_for
 

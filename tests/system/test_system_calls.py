@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import signal
-import socket
 import textwrap
 import urllib.error
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from netmap_actors.confinement import landlock
+from tests.support.host.free_ports import free_port
 from tests.support.processes.daemon import Daemon
 from tests.support.waiting import wait_for
 
@@ -90,12 +90,6 @@ REFUSED = {
     "execve", "fork", "kill", "raw socket", "audit", "limits", "io_uring", "mount", "ptrace", "bpf", "memory",
     "unshare",
 }  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def filters(pid: int) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.servers.scripted import joined
+from tests.support.waiting import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +40,10 @@ def test_what_completes_no_map_response_does_not_delay_the_verdict(fault: str, r
     scene = recorded(silence=LIMIT)
     running = scene.daemon
     before = running.wait_fresh()
+    watch = Stopwatch()
     scene.control.fault(fault)
     line = running.wait_event("silence_detected", limit=LIMIT + 8)
-    assert LIMIT <= line["silent_for"] <= LIMIT + 1.0
+    assert LIMIT <= line["silent_for"] <= LIMIT + watch.allowed(1.0)
     killed = running.wait_event("child_killed", actor="control_connection")
     assert killed["pid"] == before["connection"]["pid"]
     scene.control.heal()
@@ -56,9 +58,10 @@ def test_answered_probes_do_not_delay_the_verdict(control: Control, daemon: Call
         *joined(control), f"--silence-timeout={LIMIT}s", "--probe-interval=1s", "--log-level=debug"
     )
     running.wait_fresh()
+    watch = Stopwatch()
     control.fault("liveness/pings-only")
     line = running.wait_event("silence_detected", limit=LIMIT + 8)
-    assert LIMIT <= line["silent_for"] <= LIMIT + 1.0
+    assert LIMIT <= line["silent_for"] <= LIMIT + watch.allowed(1.0)
     assert running.events("probe_answered"), "the server answered PINGs all the time"
 
 
@@ -66,11 +69,14 @@ def test_f10_the_first_answer_is_waited_for_no_longer_than_any_other(recorded: S
     scene = recorded(silence=LIMIT, start=False)
     running = scene.daemon
     scene.control.fault("liveness/headers-never")
+    watch = Stopwatch()
     running.start()
     line = running.wait_event("silence_detected", limit=LIMIT + 15)
-    assert LIMIT <= line["silent_for"] <= LIMIT + 1.0
+    assert LIMIT <= line["silent_for"] <= LIMIT + watch.allowed(1.0)
     began = running.events("map_session_started")[0]
-    assert LIMIT - 0.1 <= line["boottime"] - began["boottime"] <= LIMIT + 1.0, "counted from the request"
+    assert LIMIT - 0.1 <= line["boottime"] - began["boottime"] <= LIMIT + watch.allowed(1.0), (
+        "counted from the request"
+    )
     scene.control.heal()
     assert running.wait_fresh()["connection"]["ended"]["silence"] >= 1
 

@@ -12,10 +12,11 @@ import pytest
 
 from netmap_actors.history.answers import HistoryQuestion
 from netmap_actors.history.questions import ask_daemon
+from tests.support.host.free_ports import free_port
 from tests.support.processes.daemon import Daemon, tree_of
 from tests.support.proxies.connect_proxy import ConnectProxy
 from tests.support.proxies.tls_front import self_signed, tls_in_front_of
-from tests.support.servers.webhook_receiver import WebhookReceiver, free_port
+from tests.support.servers.webhook_receiver import WebhookReceiver
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:

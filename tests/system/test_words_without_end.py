@@ -7,8 +7,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.host.free_ports import free_address
 from tests.support.processes.daemon import Daemon
-from tests.support.processes.http_process import free_address
 from tests.support.servers.scripted import Control, joined
 from tests.support.waiting import wait_for
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.exports import zone
+from tests.support.host.free_ports import free_port
 from tests.support.netmaps.built_netmap import DOMAIN, built_netmap
 from tests.support.netmaps.recorded_netmap import recorded_netmap
 from tests.support.netmaps.shown_netmap import EVIL
@@ -99,9 +100,7 @@ def test_a_zone_is_one_for_every_server(tmp_path: Path, checker: str, netmap: st
 def unbound(directory: Path, zones: dict[str, Path]) -> Iterator[tuple[str, int]]:
     """Unbound on loopback with these zones of its own; its address."""
     program = found("unbound")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     lines = [
         "server:",
         f'  directory: "{directory}"',

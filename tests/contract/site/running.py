@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.contract.site.blocks import Block, commands, goes_on, ports_of, with_ports
 from tests.contract.test_house import ROOT
+from tests.support.host.free_ports import free_port
 from tests.support.processes.daemon import clean_environment
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ shown() {
 
 def run_page(found: list[Block], directory: Path) -> None:
     """Fails with what was printed. `directory` must have a short name: sockets lie below it."""
-    found = with_ports(found, {port: _free_port() for port in ports_of(found)})
+    found = with_ports(found, {port: free_port() for port in ports_of(found)})
     found = [one._replace(text=one.text.replace("/tmp/", f"{directory}/tmp/")) for one in found]
     for name in ("terminals", "tmp"):
         (directory / name).mkdir()
@@ -132,9 +132,3 @@ def _script(found: list[Block], directory: Path) -> Iterator[str]:
 def _terminal(command: str) -> str:
     pattern = "first_netmap\\|netmap of" if "run" in command.split()[:3] else "."
     return f"terminal {shlex.quote(pattern)} {shlex.quote(command)}"
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 from typing import TYPE_CHECKING, Any
 
+from tests.support.host.free_ports import free_address
 from tests.support.processes.daemon import Daemon, children_of, role_of
-from tests.support.processes.http_process import free_address
 from tests.support.servers.scripted import joined
 from tests.support.waiting import wait_for
 

@@ -28,6 +28,8 @@ from netmap_actors.protocol.noise import Initiator, NoiseFrames, RecordStream
 from netmap_actors.protocol.upgrade import UpgradeClient
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netmap_actors.dev_control.standalone import Announcement
 
 VERSION = 130
@@ -208,6 +210,13 @@ class ControlClient:
         """The MapResponse of that number, from 0."""
         self.wait(lambda: len(stream.messages) > number)
         return stream.messages[number]
+
+    def told(
+        self, stream: Response, fact: Callable[[dict[str, Any]], object], since: int = 0
+    ) -> dict[str, Any]:
+        """The first MapResponse, from that number on, of which this is true: a keep-alive may follow at once."""
+        self.wait(lambda: any(map(fact, stream.messages[since:])))
+        return next(filter(fact, stream.messages[since:]))
 
     # Bytes
 

@@ -11,11 +11,11 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.host.free_ports import free_port
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Headscale:
         self._program = program
         self._config = directory / "config.yaml"
         self.log = directory / "headscale.log"
-        ports = _free_ports()
+        ports = (free_port(), free_port(), free_port())
         self.url = f"http://127.0.0.1:{ports[0]}"
         self._port = ports[0]
         # JSON is YAML; the relays' numbers have to be numbers, which JSON's keys are not.
@@ -217,10 +217,3 @@ def _environment(home: Path) -> dict[str, str]:
     """The environment without HEADSCALE_…, which would win over the file."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HEADSCALE")}
     return kept | {"HOME": str(home), "NO_COLOR": "1"}
-
-
-def _free_ports() -> tuple[int, int, int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
-        one, two, three = (listening.getsockname()[1] for listening in sockets)
-        return one, two, three

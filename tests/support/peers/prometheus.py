@@ -12,7 +12,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from tests.support.availability import unavailable
-from tests.support.processes.http_process import free_address
+from tests.support.host.free_ports import free_address
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.support.histories.history import boottime
+from tests.support.waiting import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +28,12 @@ KINDS_OF_PEERS = frozenset({"peer_upserted", "peer_removed"})
 def ended_after(
     daemon: Daemon, what: Callable[[], object], limit: float = 20.0
 ) -> tuple[dict[str, Any], float]:
-    """Do something to the connection: (the log line of the session's end, seconds until it was there)."""
+    """Do something to the connection: (the log line of its session's end, seconds of a `Stopwatch` until then)."""
     before = len(daemon.events("session_ended"))
-    since = boottime()
+    watch = Stopwatch()
     what()
     line = daemon.wait_event("session_ended", limit, after=before)
-    return line, line["boottime"] - since
+    return line, watch.seconds()
 
 
 def port(status: dict[str, Any]) -> int:

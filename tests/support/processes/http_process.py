@@ -164,10 +164,3 @@ def running_http(publisher: PublisherProcess, listen: str, **settings: Any) -> I
         yield process
     finally:
         process.close()
-
-
-def free_address() -> str:
-    """ADDRESS:PORT on loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import http.server
 import json
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["WebhookReceiver", "free_port"]
+__all__ = ["WebhookReceiver"]
 
 
 class WebhookReceiver:
@@ -112,9 +111,3 @@ class WebhookReceiver:
             return False
         made = hmac.new(self._secret, moment.encode() + b"." + body, hashlib.sha256).hexdigest()
         return hmac.compare_digest(made, given)
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

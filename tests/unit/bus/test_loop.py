@@ -35,7 +35,7 @@ def test_timers_fire_in_order_and_never_early(loop) -> None:
     start = loop.now()
     loop.at(start + 0.04, lambda: fired.append(("late", loop.now())))
     loop.at(start + 0.02, lambda: fired.append(("early", loop.now())))
-    run_for(loop, 2.0, lambda: len(fired) == 2)
+    run_for(loop, 20.0, lambda: len(fired) == 2)
     assert [name for name, _ in fired] == ["early", "late"]
     assert fired[0][1] >= start + 0.02
     assert fired[1][1] >= start + 0.04
@@ -45,7 +45,7 @@ def test_a_cancelled_timer_stays_quiet(loop) -> None:
     fired: list[str] = []
     loop.at(loop.now(), lambda: fired.append("cancelled")).cancel()
     loop.at(loop.now() + 0.02, lambda: fired.append("kept"))
-    run_for(loop, 2.0, lambda: bool(fired))
+    run_for(loop, 20.0, lambda: bool(fired))
     assert fired == ["kept"]
 
 
@@ -85,7 +85,7 @@ def test_a_deadline_fires_at_the_moment_it_was_set_to_last(loop) -> None:
     for when in (now + 3600.0, None, now, now + 0.02, now + 0.02):
         deadline.set(when)
         assert deadline.when == when
-    run_for(loop, 2.0, lambda: bool(fired))
+    run_for(loop, 20.0, lambda: bool(fired))
     assert len(fired) == 1
     assert fired[0] >= now + 0.02
     assert deadline.when is None
@@ -101,7 +101,7 @@ def test_a_deadline_that_is_put_off_costs_no_new_timer(loop, monkeypatch) -> Non
     for when in moments:
         deadline.set(when)
     assert made == moments[:1]
-    run_for(loop, 2.0, lambda: bool(fired))
+    run_for(loop, 20.0, lambda: bool(fired))
     assert fired[0] >= moments[-1]
     assert [when for when in made if when in moments] == [moments[0], moments[-1]]
 
@@ -160,7 +160,7 @@ def test_a_source_that_stays_ready_is_reported_again(loop) -> None:
     os.write(write_fd, b"xy")
     seen: list[bytes] = []
     loop.watch(read_fd, lambda: seen.append(os.read(read_fd, 1)))
-    run_for(loop, 2.0, lambda: len(seen) == 2)
+    run_for(loop, 20.0, lambda: len(seen) == 2)
     loop.unwatch(read_fd)
     os.close(read_fd)
     os.close(write_fd)
@@ -198,7 +198,7 @@ def test_sockets_and_descriptors_wait_together(loop) -> None:
     loop.watch(read_fd, lambda: seen.append(os.read(read_fd, 10)))
     right.send(b"from the socket")
     os.write(write_fd, b"pipe")
-    run_for(loop, 2.0, lambda: len(seen) == 2)
+    run_for(loop, 20.0, lambda: len(seen) == 2)
     loop.unwatch(left)
     loop.unwatch(read_fd)
     assert set(seen) == {b"from the socket", b"pipe"}
@@ -215,7 +215,7 @@ def test_another_thread_can_ask_for_a_call(loop) -> None:
         target=lambda: loop.call_soon(lambda: seen.append(threading.current_thread().name))
     )
     thread.start()
-    run_for(loop, 2.0, lambda: bool(seen))
+    run_for(loop, 20.0, lambda: bool(seen))
     thread.join()
     assert seen == [threading.current_thread().name]
 

@@ -58,7 +58,7 @@ def test_it_does_what_it_is_told(dev_control: DevControl) -> None:
     client, stream = joined(dev_control)
     assert len(stream.messages[0]["Peers"]) == 2
     dev_control.tailnet.add_node("printer", tags=["tag:office"])
-    client.wait(lambda: "PeersChanged" in stream.messages[-1])
+    client.told(stream, lambda message: "PeersChanged" in message)
     assert dev_control.raw('{"Debug":{}}', "client") == 1
     client.wait(lambda: {"Debug": {}} in stream.messages)
     assert dev_control.fault("liveness/no-keep-alives", "client") == 1

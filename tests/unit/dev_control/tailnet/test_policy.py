@@ -474,12 +474,14 @@ def test_clients_see_each_other_as_the_policy_has_it() -> None:
         user.wait(lambda: any("database" in json.dumps(message) for message in stream.messages))
         assert [peer["Name"].split(".")[0] for peer in held.messages[0]["Peers"]] == ["user"]
         assert held.messages[0]["PacketFilters"]["base"][0]["SrcIPs"][0] == "100.64.0.1"
-        server.tailnet.set_policy({"acls": []})
-        user.wait(lambda: "PeersRemoved" in stream.messages[-1])
-        server.tailnet.set_policy(rules)
-        user.wait(lambda: "PeersChanged" in stream.messages[-1])
-        server.tailnet.set_tags("database", [])
-        user.wait(lambda: "PeersRemoved" in stream.messages[-1])
-        database.wait(lambda: held.messages[-1].get("PacketFilters") == {"base": []})
+        for change, told in (
+            (lambda: server.tailnet.set_policy({"acls": []}), "PeersRemoved"),
+            (lambda: server.tailnet.set_policy(rules), "PeersChanged"),
+            (lambda: server.tailnet.set_tags("database", []), "PeersRemoved"),
+        ):
+            before, shut = len(stream.messages), len(held.messages)
+            change()
+            user.told(stream, lambda message, told=told: told in message, before)
+        database.told(held, lambda message: message.get("PacketFilters") == {"base": []}, shut)
         user.close()
         database.close()
