@@ -6,6 +6,7 @@ Not here: which member of a document holds what (`fields`).
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,8 @@ class Originals:
         self._numbers: dict[int, int] = {}
         self._keys: set[str] = set()
         self._opaque: set[str] = set()
+        # The same few, in every node.
+        is_token = functools.lru_cache(maxsize=1024)(self._is_token)
         self.by_kind: Mapping[str, Callable[[str], str]] = {
             "address": self._filter_address,
             "amount": self.anything,
@@ -58,7 +61,7 @@ class Originals:
             "same": lambda text: text,
             "stable": self._stable,
             "tag": self._tag,
-            "token": lambda text: text if self._is_token(text) else self.anything(text),
+            "token": lambda text: text if is_token(text) else self.anything(text),
             "unix": lambda text: text if text == "=" else self._word(text, "login"),
         }
         """What replaces a text of a kind (`fields`)."""
