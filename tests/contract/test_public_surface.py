@@ -252,6 +252,7 @@ INTENDED: set[tuple[str, str]] = {
     ("", "nursery_ready"),
     ("", "nursery_started"),
     ("", "processes.nursery --nursery NETMAP_SUPERVISOR_NURSERY all|not-connection|off = all"),
+    ("", "replay_incomplete"),
     ("", "replay_over"),
     ("", "replay_session_ended"),
     ("", "status.http"),

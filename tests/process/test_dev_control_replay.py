@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.protocol.map_framing import MapFrameReader
-from netmap_actors.recording.format import RecordedEnd, began_line, document_line, end_line, header_line
+from netmap_actors.recording.format import (
+    RecordedEnd,
+    began_line,
+    document_line,
+    end_line,
+    header_line,
+    missed_line,
+)
 from netmap_supervisor.testing import dev_control_server
 from tests.support.clients.control_client import ControlClient, Node
 from tests.support.processes.daemon import PROGRAM
@@ -92,13 +99,17 @@ def test_who_comes_in_the_middle_gets_what_it_amounts_to(recording: Path) -> Non
 
 def test_with_once_it_ends_when_everything_was_played(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(HEADER + b"".join(session({"Domain": "last.example"})))
+    path.write_bytes(HEADER + b"".join([*session({"Domain": "last.example"}), missed_line(2), b'{"t":']))
     with running_dev_server(f"--replay={path}", "--pace=max", "--once") as server:
         client = client_of(server.url, server.auth_key)
         stream = client.map()
         assert client.message(stream, 1) == {"Domain": "last.example"}
         client.wait(lambda: stream.ended)
         assert server.process.wait(10) == 0
+        assert server.log is not None
+        told = server.log.read_text()
+        assert '{"event":"replay_incomplete","detail":"line 7 is cut off"}' in told
+        assert '"its recorder missed 1 session"' in told
         client.close()
 
 

@@ -197,6 +197,32 @@ def test_a_recording_survives_the_publisher_and_the_daemon_its_recorder(
     assert restarts["publisher"] == 1
 
 
+def test_a_recorder_that_comes_too_late_says_so_and_may_have_a_session_begin(
+    tmp_path: Path, daemon: Callable[..., Daemon]
+) -> None:
+    paths = tmp_path / "waits.jsonl", tmp_path / "begins.jsonl"
+    running = daemon()
+    running.wait_fresh()
+    with recording(running, paths[0]) as waits, recording(running, paths[1], "--reconnect") as begins:
+        wait_for(lambda: all(map(sessions_of, paths)), LIMIT, "their first session")
+        running.wait_event("map_session_started", generation=2)
+        for one in (waits, begins):
+            one.send_signal(signal.SIGSTOP)
+        running.command("fault", "kill", "publisher", check=True)
+        # Its netmap is sent to a publisher that nobody records.
+        running.wait_event("map_session_started", generation=2, session=2)
+        running.wait_fresh()
+        waits.send_signal(signal.SIGCONT)
+        assert waits.stderr is not None
+        told = waits.stderr.readline()
+        while "is not recorded: " not in told:
+            told = waits.stderr.readline()
+        assert len(sessions_of(paths[0])) == 1
+        begins.send_signal(signal.SIGCONT)
+        wait_for(lambda: [len(sessions_of(one)) for one in paths] == [2, 2], LIMIT, "their next session")
+    assert [files.read(one).missed for one in paths] == [1, 1]
+
+
 def test_who_may_not_or_cannot_record_is_told_why(tmp_path: Path, daemon: Callable[..., Daemon]) -> None:
     path = tmp_path / "a.jsonl"
     running = daemon()

@@ -61,7 +61,8 @@ class Door(Generic[_G]):
         self.sent_away = 0
         """Connections closed to have room for others, or because there was none."""
         self._loop = loop
-        self._listeners: list[socket.socket] = []
+        self._listeners: dict[socket.socket, Callable[[], object]] = {}
+        """Each with what accepts from it."""
         self._accepts_per_turn = accepts_per_turn
         self._admission: Admission[_G] = Admission(capacity)
         # Given up for a moment when no other is left: a waiting connection can only be closed once accepted.
@@ -71,8 +72,13 @@ class Door(Generic[_G]):
     def open(self, listener: socket.socket, welcome: Callable[[socket.socket, Origin], _G | None]) -> None:
         """Accept from this one too; the capacity is that of all."""
         listener.setblocking(False)
-        self._listeners.append(listener)
-        self._loop.watch(listener.fileno(), lambda: self._on_connections(listener, welcome))
+        accept = self._listeners[listener] = lambda: self._on_connections(listener, welcome)
+        self._loop.watch(listener.fileno(), accept)
+
+    def look(self) -> None:
+        """Accept now who waits already."""
+        for accept in self._listeners.values():
+            accept()
 
     def __iter__(self) -> Iterator[_G]:
         return iter(self._admission)

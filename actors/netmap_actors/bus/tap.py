@@ -18,6 +18,8 @@ import msgspec
 from netmap_actors.bus.door import Door
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netmap_actors.bus.admission import Origin
     from netmap_actors.bus.loop import Loop
 
@@ -31,7 +33,7 @@ MAX_BEHIND: Final = 64 << 20
 _MAX_TICKETS: Final = 16
 """Not used yet; the oldest go first."""
 _MAX_TICKET: Final = 64
-"""Bytes, with the end of line."""
+"""Bytes."""
 _TICKET_LIMIT: Final = 5.0
 """Seconds from the connection until its ticket is there and known."""
 _LAST_WORDS: Final = 10.0
@@ -43,8 +45,8 @@ _encode = msgspec.json.Encoder().encode
 class Tap:
     """The recorders at one listening socket."""
 
-    def __init__(self, loop: Loop, descriptor: int, greeting: dict[str, Any]) -> None:
-        """`descriptor`: of the socket, ours to close from now on. `greeting`: the first message to each."""
+    def __init__(self, loop: Loop, descriptor: int, greeting: Callable[[], dict[str, Any]]) -> None:
+        """`descriptor`: of the socket, ours to close from now on. `greeting()`: the first message to one that comes."""
         self.loop = loop
         self.recorders: dict[_Recorder, None] = {}
         self.cut_off = 0
@@ -79,7 +81,8 @@ class Tap:
             recorder.flush()
 
     def begin(self, header: dict[str, Any]) -> None:
-        """What follows is of something new: everybody takes part from here on."""
+        """What follows is of something new: everybody takes part from here on, and who waits at the socket too."""
+        self.door.look()
         data = _message(header, b"")
         for guest in list(self.door):
             guest.takes_part = True
@@ -92,11 +95,6 @@ class Tap:
             if guest.takes_part:
                 guest.send(data)
 
-    @property
-    def heeded(self) -> bool:
-        """Whether anybody is there, with a ticket or still without."""
-        return next(iter(self.door), None) is not None
-
     def close(self) -> None:
         """Hang up on everybody."""
         for guest in list(self.door):
@@ -108,7 +106,7 @@ class Tap:
         if peer.user not in {os.geteuid(), 0}:
             sock.close()  # the socket's mode keeps others out; this is for a directory that was opened to them
             return None
-        return _Recorder(self, sock, _message(self._greeting, b""))
+        return _Recorder(self, sock, _message(self._greeting(), b""))
 
 
 class _Recorder:
@@ -126,8 +124,12 @@ class _Recorder:
         """Something was sent."""
         self._last = False
         """It is cut off: nothing more is put in."""
-        self._ticket: bytearray | None = bytearray()
-        """As far as it has come; None: it was good. Until then nothing is sent, and everything kept."""
+        self._admitted = False
+        """Its ticket was good. Until then nothing is sent, and everything kept."""
+        self._ticket = b""
+        """The last it has shown: an earlier one may have been told to a publisher that has ended since."""
+        self._shown = bytearray()
+        """Of the next, as far as it has come."""
         self._limit = self._loop.deadline(self.close)
         self._limit.set(self._loop.now() + _TICKET_LIMIT)
         self._loop.watch(sock.fileno(), self._on_ready)
@@ -138,7 +140,7 @@ class _Recorder:
         if self._last:
             return
         if self._waiting and self._bytes - len(self._waiting[0]) + sum(map(len, parts)) > MAX_BEHIND:
-            if self._ticket is not None:
+            if not self._admitted:
                 self.close()
                 return
             self._tap.cut_off += 1
@@ -181,7 +183,7 @@ class _Recorder:
 
     def flush(self) -> None:
         """Send what it takes."""
-        if self._ticket is not None:
+        if not self._admitted:
             return
         room = _BYTES_PER_TURN
         try:
@@ -209,12 +211,8 @@ class _Recorder:
 
     def look(self) -> None:
         """A ticket may have come, or be known now."""
-        if (
-            self._ticket is not None
-            and self._ticket.endswith(b"\n")
-            and self._tap.redeem(bytes(self._ticket[:-1]))
-        ):
-            self._ticket = None
+        if not self._admitted and self._tap.redeem(self._ticket):
+            self._admitted = True
             self._limit.set(None)
             self._tap.let_in(self)
 
@@ -227,11 +225,14 @@ class _Recorder:
         except OSError:
             self.close()
         else:
-            if not data or self._ticket is None or len(self._ticket) + len(data) > _MAX_TICKET:
+            *tickets, rest = (self._shown + data).split(b"\n")
+            if not data or self._admitted or len(rest) > _MAX_TICKET:
                 self.close()
                 return
-            self._ticket += data
-            self.look()
+            self._shown = rest
+            if tickets:
+                self._ticket = bytes(tickets[-1])
+                self.look()
 
 
 def _message(header: dict[str, Any], body: bytes) -> list[bytes]:

@@ -43,7 +43,7 @@ TAILCFG: Final = _rows(
         "machine": "machine",
         "unix": "localuser",
         "place": "latitude longitude",
-        "same": "sessionduration sleepseconds",
+        "amount": "sessionduration sleepseconds",
     }
 )
 """Members in tailcfg; `parent.member` before `member`."""
@@ -55,9 +55,9 @@ KEYS: Final = {
     "capmap": "capability",
     "packetfilters": "chunk",
     "displaymessages": "prose",
-    "regions": "token",
-    "regionscore": "token",
-    "derplatency": "token",
+    "regions": "region_id",
+    "regionscore": "region_id",
+    "derplatency": "region_id",
     "sshusers": "unix",
     "serviceips": "name",
 }

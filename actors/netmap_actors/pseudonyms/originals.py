@@ -6,6 +6,7 @@ Not here: which member of a document holds what (`fields`).
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from typing import TYPE_CHECKING, Final
 
@@ -39,8 +40,11 @@ class Originals:
         self._numbers: dict[int, int] = {}
         self._keys: set[str] = set()
         self._opaque: set[str] = set()
+        # The same few, in every node.
+        is_token = functools.lru_cache(maxsize=1024)(self._is_token)
         self.by_kind: Mapping[str, Callable[[str], str]] = {
             "address": self._filter_address,
+            "amount": self.anything,
             "bytes": lambda text: self._base64(text) if text else "",
             "capability": self.capability,
             "chunk": lambda text: text if text == "base" else self._word(text, "filter"),
@@ -52,11 +56,12 @@ class Originals:
             "person": lambda text: self._word(text, "person"),
             "place": self.anything,
             "prose": lambda text: self._word(text, "text"),
+            "region_id": lambda text: text if shapes.REGION_ID.fullmatch(text) else self.anything(text),
             "region": lambda text: self._word(text, "region"),
             "same": lambda text: text,
             "stable": self._stable,
             "tag": self._tag,
-            "token": lambda text: text if shapes.TOKEN.fullmatch(text) else self.anything(text),
+            "token": lambda text: text if is_token(text) else self.anything(text),
             "unix": lambda text: text if text == "=" else self._word(text, "login"),
         }
         """What replaces a text of a kind (`fields`)."""
@@ -194,6 +199,15 @@ class Originals:
             and not shapes.SAME_SEGMENT.fullmatch(text.rstrip("."))
         )
 
+    def _is_token(self, text: str) -> bool:
+        """Whether it is a program's word or version, and no host, address or id."""
+        if not shapes.TOKEN.fullmatch(text) or self._addresses.several(text) is not None:
+            return False
+        looks = (
+            [text] if shapes.VERSION.fullmatch(text) else [one[0] for one in shapes.IN_TEXT.finditer(text)]
+        )
+        return all(shapes.VERSION.fullmatch(one) and self._addresses.one(one) is None for one in looks)
+
     def _word(self, text: str, kind: str, shown: str = "{}", *, in_text: bool = True) -> str:
         return text if text in shapes.SAME_WORDS else self._words.word(text, kind, shown, in_text=in_text)
 
@@ -249,7 +263,10 @@ class Originals:
             return text
         if not colon:
             return self._word(text, "t")
-        return self._word(text, _LABELS.get(kind, "t"), f"{kind}:{{}}") if name else text
+        label = _LABELS.get(kind)
+        return (
+            self._word(text, label or "t", f"{kind}:{{}}" if label else "{}") if name or not label else text
+        )
 
     def _url(self, text: str) -> str:
         found = shapes.URL.fullmatch(text)

@@ -18,6 +18,7 @@ __all__ = [
     "MODULE",
     "PUBLIC_HOSTS",
     "PUBLIC_SUFFIXES",
+    "REGION_ID",
     "SAME_CAPABILITY",
     "SAME_SEGMENT",
     "SAME_WORDS",
@@ -28,6 +29,7 @@ __all__ = [
     "TOKEN",
     "UNITS",
     "URL",
+    "VERSION",
 ]
 
 _KEY: Final = (
@@ -38,7 +40,7 @@ _AUTH: Final = r"(?:tskey|hskey)-[\w-]+"
 _SSH_KEY: Final = r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{16,}=*"
 _TAG: Final = r"(?:tag|group|svc|autogroup):[^\s\"',;:]+"
 _MAC: Final = r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}"
-_HOST: Final = r"[^\W_](?:[\w-]*\w)?(?:\.(?:[^\W_](?:[\w-]*\w)?))+\.?"
+_HOST: Final = r"[^\W_](?:[\w-]*\w)?(?:\.(?:\w(?:[\w-]*\w)?))+\.?"
 
 KEY: Final = re.compile(_KEY)
 SECRET: Final = re.compile(_AUTH)
@@ -54,6 +56,9 @@ TIME: Final = re.compile(
 )
 TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+()~/ -]{0,63}")
 """What the harmless members of a document may hold."""
+VERSION: Final = re.compile(r"(?:go|v)?[0-9]+(?:\.[0-9]+)+(?:[._-][\w.-]*)?|[\w-]+(?:\.[0-9][\w-]*)+")
+"""Dotted words of a version: "6.8.5-301.fc40.x86_64", "go1.26.6"."""
+REGION_ID: Final = re.compile("[0-9]{1,9}(?:-v[46])?")
 URL: Final = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<user>[^/@?#]*)@)?"
     r"(?P<host>\[[^\]/]*\]|[^/:?#]*)(?P<port>:[0-9]+)?(?P<path>[^?#]*)(?P<query>[?#].*)?",

@@ -1,4 +1,5 @@
-"""Has map sessions recorded: what came of each, as it came, for those who were there when it began.
+"""Has map sessions recorded: what came of each, as it came, for those who were there when it
+began; who came later is told so.
 
 Not here: the socket (`bus.tap`), and the file (the `record` command).
 """
@@ -25,11 +26,11 @@ class SessionTap:
 
     def __init__(self, loop: Loop, descriptor: int) -> None:
         """`descriptor`: of the listening socket."""
-        self._tap = Tap(loop, descriptor, {"kind": "hello", "version": __version__})
+        self._tap = Tap(loop, descriptor, self._greeting)
         self._session = (0, 0)
         """Generation and session of the last MapResponse."""
-        self._whole = False
-        """It began with its number 1, which is the whole netmap."""
+        self._number = 0
+        """Of the session's last MapResponse; 0: not all of it has come here, or it has ended."""
         self._end: dict[str, Any] | None = None
         """Of that session, not told yet."""
         self._end_due = loop.deadline(self._tell_end)
@@ -43,28 +44,28 @@ class SessionTap:
         self._tap.admit(ticket)
 
     def map_response(self, header: internal_pb2.MapResponseReceived, document: bytes) -> None:
-        """The next one of a session."""
+        """The next one of a session. Only whole sessions are told: after a gap the next one is waited for."""
         session = (header.generation, header.session)
-        if not self._tap.heeded or session < self._session:
-            return
         if session > self._session:
             self._tell_end()
-            self._session, self._whole = session, header.number == 1
-            if self._whole:
-                self._tap.begin({"kind": "session", "generation": header.generation})
-        if self._whole:
-            self._tap.tell({"kind": "map_response", "at": header.received_at}, document)
+            self._session, self._number = session, 0
+            if header.number != 1:
+                return
+            self._tap.begin({"kind": "session", "generation": header.generation})
+        elif session < self._session or not 0 < self._number < header.number:
+            return
+        elif header.number > self._number + 1:
+            detail = "a MapResponse was lost on its way to the publisher"
+            self._ends(header.received_at, "unknown", "", detail)
+            self._tell_end()
+            return
+        self._number = header.number
+        self._tap.tell({"kind": "map_response", "at": header.received_at}, document)
 
     def session_ended(self, ended: internal_pb2.SessionEnded, now: float) -> None:
         """The connection of this session is at an end; `now`: seconds of CLOCK_BOOTTIME."""
-        if self._whole and ended.generation == self._session[0]:
-            self._end = {
-                "kind": "end",
-                "at": now,
-                "reason": ended.reason,
-                "stage": ended.stage,
-                "detail": ended.detail,
-            }
+        if self._number and ended.generation == self._session[0]:
+            self._ends(now, ended.reason, ended.stage, ended.detail)
             self._end_due.set(now + _STRAGGLERS)
 
     def close(self) -> None:
@@ -72,9 +73,17 @@ class SessionTap:
         self._tell_end()
         self._tap.close()
 
+    def _greeting(self) -> dict[str, Any]:
+        """`missed`: how many MapResponses of the session under way came before."""
+        missed = self._number if self._end is None else 0
+        return {"kind": "hello", "version": __version__, "missed": missed}
+
+    def _ends(self, at: float, reason: str, stage: str, detail: str) -> None:
+        self._end = {"kind": "end", "at": at, "reason": reason, "stage": stage, "detail": detail}
+
     def _tell_end(self) -> None:
         self._end_due.set(None)
         end, self._end = self._end, None
         if end is not None:
             self._tap.tell(end)
-            self._whole = False
+            self._number = 0

@@ -30,6 +30,7 @@ __all__ = [
     "document_line",
     "end_line",
     "header_line",
+    "missed_line",
     "note_line",
     "read_recording",
 ]
@@ -92,6 +93,15 @@ class Recording(msgspec.Struct):
     cut: str = ""
     """Where and why the file ends early; empty: it ends as it should, or its recorder was killed between two lines."""
 
+    missed: int = 0
+    """Sessions between these that its recorder came too late for."""
+
+    @property
+    def lacks(self) -> list[str]:
+        """What happened and is not in it, a sentence each."""
+        missed = f"its recorder missed {self.missed} session{'s' * (self.missed != 1)}"
+        return [self.cut] * bool(self.cut) + [missed] * bool(self.missed)
+
     @property
     def documents(self) -> int:
         return sum(len(session.documents) for session in self.sessions)
@@ -130,6 +140,11 @@ def note_line(at: float, note: str) -> bytes:
     return _line({"t": round(at, 6), "note": note})
 
 
+def missed_line(map_responses: int) -> bytes:
+    """A session that is not recorded, for so many MapResponses of it had passed when its recorder came."""
+    return _line({"missed": map_responses})
+
+
 def closing_line(reason: str, sessions: int, map_responses: int) -> bytes:
     """The last line of a recording that was not cut."""
     return _line({"recording_ended": reason, "sessions": sessions, "map_responses": map_responses})
@@ -142,6 +157,7 @@ class _Line(msgspec.Struct, frozen=True):
     session: int | None = None
     map_response: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     end: RecordedEnd | None = None
+    missed: int = 0
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -208,6 +224,7 @@ def _take(recording: Recording, line: _Line) -> None:
         recording.sessions.append(RecordedSession())
         return
     if isinstance(line.map_response, msgspec.UnsetType) and line.end is None:
+        recording.missed += line.missed > 0
         return  # a note, or what a later version adds
     if not recording.sessions or recording.sessions[-1].end is not None:
         raise ValueError("it belongs to no session")

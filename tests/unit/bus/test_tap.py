@@ -29,7 +29,7 @@ class House:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         listener.listen(10)
-        self.tap = Tap(self.loop, listener.detach(), HELLO)
+        self.tap = Tap(self.loop, listener.detach(), lambda: HELLO)
         self.came: list[socket.socket] = []
 
     def come(self, ticket: bytes | None = b"ticket\n") -> socket.socket:
@@ -164,6 +164,30 @@ def test_a_ticket_may_come_before_it_is_known_and_lets_in_once(house: House) -> 
     house.turn()
     assert len(house.tap.recorders) == 1
     assert house.taken(early) == [(HELLO, b"")]
+
+
+def test_a_ticket_that_was_told_to_another_process_can_be_followed_by_one_that_was_not(house: House) -> None:
+    one = house.come(None)
+    for ticket in ("a" * 32, "b" * 32, "c" * 32):
+        one.send(f"{ticket}\n".encode())
+        house.turn()
+    house.tap.admit("b" * 32)
+    assert not house.tap.recorders
+    house.tap.admit("c" * 32)
+    assert house.taken(one) == [(HELLO, b"")]
+
+
+def test_who_waits_at_the_socket_when_something_begins_takes_part(house: House) -> None:
+    late = socket.socket(socket.AF_UNIX)
+    late.connect(str(house.path))
+    late.setblocking(False)
+    house.came.append(late)
+    house.tap.admit("ticket")
+    house.tap.begin({"n": 1})
+    house.tap.tell({"n": 2}, b"body")
+    late.send(b"ticket\n")
+    house.turn()
+    assert house.taken(late) == [(HELLO, b""), ({"n": 1}, b""), ({"n": 2}, b"body")]
 
 
 def test_who_shows_none_is_hung_up_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

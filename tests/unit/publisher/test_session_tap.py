@@ -67,13 +67,14 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def test_a_recorder_gets_whole_sessions_only(place: Place) -> None:
-    place.came(1, 1, 1)
+    place.came(1, 1, 2)  # its number 1 went to another process
     place.turn()
     assert place.tap.recorders == 1
-    place.came(1, 1, 2)
+    place.came(1, 1, 3)
     place.ended(1)
     place.came(2, 1, 1)
     place.came(1, 1, 3)
+    place.came(2, 1, 2)
     place.came(2, 1, 2)
     place.came(2, 2, 1)
     place.ended(2)
@@ -92,3 +93,30 @@ def test_an_end_is_told_although_nothing_follows(place: Place) -> None:
         for call in place.loop.wait():
             call()
     assert place.told() == ["hello", "session", "1.1.1", "end"]
+
+
+def test_a_message_that_was_lost_ends_what_is_recorded_of_the_session(place: Place) -> None:
+    place.turn()
+    for number in (1, 2, 4, 5, 1):
+        place.came(1, 1, number)
+    place.ended(1)
+    place.came(1, 2, 1)
+    assert place.told() == ["hello", "session", "1.1.1", "1.1.2", "end", "session", "1.2.1"]
+
+
+@pytest.mark.parametrize(
+    ("before", "missed"),
+    [([], 0), ([1], 1), ([1, 2], 2), ([2, 3], 0), ([1, 3], 0), ([1, 2, "end"], 0)],
+    ids=["none", "begun", "under-way", "not-whole", "a-gap", "ended"],
+)
+def test_who_comes_late_is_told_how_much_has_passed(
+    place: Place, before: list[int | str], missed: int
+) -> None:
+    place.recorder.close()
+    place.turn()
+    for one in before:
+        if isinstance(one, int):
+            place.came(1, 1, one)
+        else:
+            place.ended(1)
+    assert place.tap._greeting()["missed"] == missed

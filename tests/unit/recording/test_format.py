@@ -20,6 +20,7 @@ from netmap_actors.recording.format import (
     document_line,
     end_line,
     header_line,
+    missed_line,
     note_line,
     read_recording,
 )
@@ -48,6 +49,12 @@ def test_what_was_written_is_read() -> None:
     assert msgspec.json.decode(session.documents[0].json) == FIRST
     assert (session.end, session.ended_at) == (RecordedEnd("closed", "map", "the server closed it"), 2.0)
     assert recording.cut == ""
+
+
+def test_what_is_not_in_it_is_said() -> None:
+    assert read(HEADER, *SESSION, END).lacks == []
+    lacks = read(HEADER, *SESSION, END, missed_line(3), *SESSION, missed_line(1), b"{").lacks
+    assert lacks == ["line 13 is cut off", "its recorder missed 2 sessions"]
 
 
 @pytest.mark.parametrize("cut", range(1, len(SESSION[3])))

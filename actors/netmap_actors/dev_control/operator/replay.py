@@ -40,6 +40,8 @@ class Replay:
         self._on_over = on_over
         self._told = False
         self._deadline = loop.deadline(self._on_due)
+        for why in player.lacks:
+            log("replay_incomplete", detail=why)
         server.control.netmap_of = self._netmap_of
 
     def begin(self) -> None:

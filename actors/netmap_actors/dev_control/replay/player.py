@@ -43,6 +43,7 @@ class ReplayPlayer:
 
     def __init__(self, recording: Recording, *, pace: float = 1.0, again: bool = False) -> None:
         """`pace`: how many times as fast as it was; `again`: the first session follows the last one."""
+        self.lacks = recording.lacks
         self._sessions = recording.sessions
         self._pace = pace
         self._again = again

@@ -16,7 +16,7 @@ import msgspec
 
 from netmap_actors import __version__
 from netmap_actors.clock import SystemClock
-from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.errors import ConfigurationError, NetmapError, escape
 from netmap_actors.pseudonyms import Pseudonyms
 from netmap_actors.rfc3339 import stamp
 from netmap_supervisor.admin.commands import CommandFailed, ask_status
@@ -163,10 +163,10 @@ def _parts(
     try:
         configuration = load(flags, environment, config_file=config_file)
     except ConfigurationError as error:
-        yield ReportPart("Settings", missing=str(error))
+        yield ReportPart("Settings", missing=" ".join(str(error).split()))
         where = config_file or environment.get(CONFIG_VARIABLE)
         file = Path(where) if where else default_config_file(environment)
-        if file is not None and file.exists():
+        if file is not None:
             yield gathered("Configuration file", lambda: sources.broken_file(file, pseudonyms), "replaced")
     else:
         known = configuration
@@ -176,7 +176,7 @@ def _parts(
     status: list[StatusReport] = []
 
     def ask() -> Any:
-        status.append(ask_status(runtime))
+        status.append(ask_status(_known(runtime)))
         return msgspec.to_builtins(status[0])
 
     yield gathered("Status", ask, "json")
@@ -191,21 +191,36 @@ def _parts(
             given = [one.partition("=")[2] for one in started.content if one.startswith("--state-dir=")]
             state = Path(given[-1]) if given else state
     yield gathered("Limits", lambda: table(machine.limits(None if report is None else report.pid)), "table")
-    yield gathered("Netmap", lambda: sources.learn(runtime, pseudonyms), "replaced")
-    yield gathered("History", lambda: sources.history(runtime, state, _DAYS), "json")
+    yield gathered("Netmap", lambda: sources.learn(_known(runtime), pseudonyms), "replaced")
+    yield gathered("History", lambda: sources.history(_known(runtime), _known(state), _DAYS), "json")
     yield gathered("Log", lambda: sources.log(unit, log_file), "lines")
     listen = report.http.listen if report and report.http else ""
     if report is None and configuration is not None:
         listen = str(configuration.value("http_listen"))
     tls = bool(report and report.http and (report.http.tls or report.http.token_required))
     yield gathered("Metrics", lambda: sources.metrics(listen, tls=tls), "metrics")
-    yield gathered("Runtime directory", lambda: sources.directory(runtime))
-    yield gathered("State directory", lambda: sources.directory(state))
+    yield gathered("Runtime directory", lambda: sources.directory(_known(runtime)))
+    yield gathered("State directory", lambda: sources.directory(_known(state)))
 
 
-def _directory(name: str, configuration: Configuration | None, flags: dict[str, object]) -> Path:
-    """Where the daemon keeps it; with settings that cannot be used, where it would by default."""
+def _directory(
+    name: str, configuration: Configuration | None, flags: dict[str, object]
+) -> Path | NetmapError:
+    """Where the daemon keeps it; with settings that cannot be used, where it would by default, or why nowhere."""
     if configuration is not None:
         return Path(str(configuration.value(name)))
-    given = flags.get(name) or os.environ.get(OPTIONS[name].variable)
-    return Path(str(given) if given else default_path(name, without_service(os.environ))[0])
+    try:
+        given = flags.get(name) or os.environ.get(OPTIONS[name].variable)
+        found = given or default_path(name, without_service(os.environ))[0]
+    except ConfigurationError as error:
+        return error
+    return (
+        Path(str(found)) if found else CommandFailed("there is no home directory to look for it in; set HOME")
+    )
+
+
+def _known(directory: Path | NetmapError) -> Path:
+    """Raises NetmapError."""
+    if isinstance(directory, NetmapError):
+        raise directory
+    return directory

@@ -84,9 +84,14 @@ def _made(part: ReportPart, pseudonyms: Pseudonyms) -> Iterator[str]:
         for name, value in content.items():
             yield f"| {name} | {pseudonyms.text(_shown(value)).replace('|', '/')} |"
         return
+    lines = [line for one in _lines(part, pseudonyms) for line in one.split("\n")]
     # Longer than any in it: no content ends the block.
-    fence = "~" * 8
-    yield fence
+    fence = "~" * max(8, *(len(line) + 1 for line in lines if line.strip().startswith("~~~")), 0)
+    yield from (fence, *lines, fence)
+
+
+def _lines(part: ReportPart, pseudonyms: Pseudonyms) -> Iterator[str]:
+    content = part.content
     match part.form:
         case "json":
             yield from _json(pseudonyms.document(content, "report"), "", "")
@@ -100,7 +105,6 @@ def _made(part: ReportPart, pseudonyms: Pseudonyms) -> Iterator[str]:
             yield from (line if line.startswith(_OURS) else pseudonyms.text(_shown(line)) for line in lines)
         case _:
             yield "\n".join(pseudonyms.text(_shown(line)) for line in str(content).splitlines())
-    yield fence
 
 
 def _json(value: Any, indent: str, name: str, comma: str = "", width: int = _WIDTH) -> Iterator[str]:

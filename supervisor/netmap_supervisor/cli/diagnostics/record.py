@@ -17,7 +17,7 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError, escape
 from netmap_actors.pseudonyms import Pseudonyms
 from netmap_actors.recording import files
-from netmap_actors.recording.format import RecordedEnd, header_line
+from netmap_actors.recording.format import header_line
 from netmap_actors.rfc3339 import stamp
 from netmap_supervisor.admin.commands import CommandFailed, send_request
 from netmap_supervisor.admin.socket import AdminError
@@ -37,12 +37,15 @@ _CLOCK: Final = SystemClock()
 _SHOW_EVERY: Final = 1.0
 """Seconds, on a terminal."""
 _AGAIN: Final = 0.2
-_HELLO_LIMIT: Final = 10.0
 
 
 @click.command("record")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--reconnect", is_flag=True, help="Begin now: have the daemon connect anew.")
+@click.option(
+    "--reconnect",
+    is_flag=True,
+    help="Begin now, and again where a session was missed: have the daemon connect anew.",
+)
 @click.option(
     "--for",
     "duration",
@@ -66,14 +69,21 @@ def command(
       netmap-supervisor record session.jsonl --reconnect --for 10m
       netmap-supervisor record night.jsonl.zst
     """
-    with Interruption() as interruption, TapClient(runtime_dir) as first:
-        greeted = _hello(first, interruption)
+    with Interruption() as interruption, TapClient(runtime_dir, interruption) as first:
         out = _create(file)
         try:
-            out.write(header_line(greeted, *map_request_fields(), _now()))
+            out.write(header_line(f"netmap-supervisor {__version__}", *map_request_fields(), _now()))
             if reconnect:
                 _reconnect(runtime_dir, file)
-            run = _Run(file, out, runtime_dir, interruption, sessions=sessions or 0, duration=duration or 0.0)
+            run = _Run(
+                file,
+                out,
+                runtime_dir,
+                interruption,
+                reconnect=reconnect,
+                sessions=sessions or 0,
+                duration=duration or 0.0,
+            )
             run.record(first)
         except OSError as error:
             raise CommandFailed(f"cannot write {file}: {error.strerror}") from None
@@ -114,29 +124,6 @@ def map_request_fields() -> tuple[int, dict[str, Any]]:
     return CAPABILITY_VERSION, asked
 
 
-def _hello(tap: TapClient, interruption: Interruption) -> str:
-    """The daemon's program and version. Raises CommandFailed."""
-    until = _CLOCK.monotonic() + _HELLO_LIMIT
-    while (left := until - _CLOCK.monotonic()) > 0 and not interruption.asked:
-        select.select([tap.fileno(), interruption.fileno()], [], [], left)
-        try:
-            for header, _ in tap.messages():
-                if header.get("kind") == "cut_off":
-                    raise CommandFailed(f"cannot record: {escape(str(header.get('why')), 200)}")
-                version = str(header.get("version", ""))
-                if version != __version__:
-                    raise CommandFailed(
-                        f"cannot record: the daemon is version {escape(version, 60)}, and this program "
-                        f"{__version__}; restart the daemon"
-                    )
-                return f"netmap-supervisor {version}"
-        except EOFError:
-            break
-    raise CommandFailed(
-        "cannot record: the daemon's publisher does not answer; is it starting, ending or hung?"
-    )
-
-
 class _Run:
     """One recording, from its first line to its last."""
 
@@ -147,91 +134,108 @@ class _Run:
         runtime_dir: Path,
         interruption: Interruption,
         *,
+        reconnect: bool,
         sessions: int,
         duration: float,
     ) -> None:
-        """`sessions`, `duration`: how many, how long; 0: until it is interrupted."""
+        """`reconnect`: where a session is missed, too; `sessions`, `duration`: how many, how long; 0: until it is
+        interrupted.
+        """
         self._path = path
         self._out = out
         self._runtime_dir = runtime_dir
         self._interruption = interruption
         self._recorder = SessionRecorder(Pseudonyms(os.urandom(32)), out.write, sessions)
+        self._reconnect = reconnect
         self._duration = duration
         self._until: float | None = None
-        self._told = (0, False)
-        """Sessions, and whether one was open, when that was told last."""
+        self._told = (0, "")
+        """Sessions, and what was waited for, when that was told last."""
 
     def record(self, tap: TapClient) -> None:
         """Raises OSError, CommandFailed."""
         recorder = self._recorder
-        self._say("waiting for a session to begin (--reconnect has the daemon begin one)")
         why = self._follow(tap)
         while not why:
-            # The publisher has ended. Its next process takes us in, and has the netmap sent again.
-            recorder.lost(RecordedEnd("unknown", detail="the publisher ended"))
+            recorder.publisher_ended()
+            self._show()
             why = self._follow_next()
         recorder.finish(why)
         self._say(f"{self._account()}; over: {escape(recorder.over, 200)}; in {self._path}")
-        self._say(f"to play it to any client: netmap-supervisor dev-control --replay {self._path}")
+        if recorder.missed:
+            self._say(
+                f"{recorder.missed} session{'s' * (recorder.missed != 1)} that had begun could not be recorded"
+            )
+        if recorder.sessions:
+            self._say(f"to play it to any client: netmap-supervisor dev-control --replay {self._path}")
         if recorder.cut_off:
             raise CommandFailed(
                 f"cannot go on recording: {escape(recorder.over, 200)}; {self._path} ends there"
             )
 
     def _follow_next(self) -> str:
-        while True:
+        while not (why := self._over()):
             if not is_locked(self._runtime_dir):
                 return "the daemon has ended"
-            if self._interruption.asked:
-                return "interrupted"
             try:
-                with TapClient(self._runtime_dir) as tap:
+                with TapClient(self._runtime_dir, self._interruption) as tap:
+                    if self._reconnect and tap.hello.get("missed"):
+                        send_request(self._runtime_dir, "reconnect")
                     return self._follow(tap)
-            except (CommandFailed, AdminError):
-                # Starting, or ending.
-                select.select([self._interruption.fileno()], [], [], _AGAIN)
+            except (CommandFailed, AdminError) as error:
+                if not self._interruption.asked:
+                    self._recorder.waits = f"waiting for the publisher: {escape(str(error), 200)}"
+                    self._show()
+                    select.select([self._interruption.fileno()], [], [], _AGAIN)
+        return why
 
     def _follow(self, tap: TapClient) -> str:
-        """Why the recording is over; empty: this connection is."""
+        """Why the recording is over; empty: this connection is. Raises OSError."""
         recorder = self._recorder
-        while not recorder.over:
-            if self._interruption.asked:
-                return "interrupted"
-            now = _CLOCK.boottime()
-            if self._until is not None and now >= self._until:
-                return f"after {self._duration:g} s"
-            wait = _SHOW_EVERY if self._until is None else min(_SHOW_EVERY, self._until - now)
-            ready, _, _ = select.select([tap.fileno(), self._interruption.fileno()], [], [], wait)
-            if tap.fileno() in ready:
-                try:
-                    for header, body in tap.messages():
-                        recorder.take(header, body, _now())
-                except EOFError:
-                    return ""
+        recorder.take(tap.hello, b"", _now())
+        watched = [tap.fileno(), self._interruption.fileno()]
+        ready: list[int] = []
+        while not (why := self._over()):
+            try:
+                if tap.fileno() in ready:
+                    tap.receive()
+                for header, body in tap.messages():
+                    recorder.take(header, body, _now())
+            except EOFError:
+                return ""
             if self._until is None and self._duration and recorder.sessions:
                 self._until = _CLOCK.boottime() + self._duration
             self._show()
-        return recorder.over
+            wait = _SHOW_EVERY if self._until is None else min(_SHOW_EVERY, self._until - _CLOCK.boottime())
+            ready, _, _ = select.select(watched, [], [], max(wait, 0.0))
+        return why
+
+    def _over(self) -> str:
+        """Why the recording is over; empty: it is not."""
+        if self._interruption.asked:
+            return "interrupted"
+        if self._until is not None and _CLOCK.boottime() >= self._until:
+            return f"after {self._duration:g} s"
+        return self._recorder.over
 
     def _show(self) -> None:
-        """On a terminal all the time, else when a session begins or ends."""
+        """On a terminal all the time, else when a session begins or ends, or something else is waited for."""
         recorder = self._recorder
+        text = self._account() if recorder.sessions else ""
+        if waits := recorder.waiting:
+            hint = "" if self._reconnect else " (--reconnect has the daemon begin one)"
+            text += f"; {waits}" if text else f"{waits}{hint}"
         if sys.stderr.isatty():
-            if recorder.sessions:
-                # One line: a longer one would be written below itself.
-                width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-                click.echo(f"\r{self._account()[: width - 1]}\x1b[K", err=True, nl=False)
-        elif (recorder.sessions, recorder.open) != self._told:
-            self._told = (recorder.sessions, recorder.open)
-            click.echo(self._account(), err=True)
+            # One line: a longer one would be written below itself.
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            click.echo(f"\r{text[: width - 1]}\x1b[K", err=True, nl=False)
+        elif (now := (recorder.sessions, waits)) != self._told:
+            self._told = now
+            click.echo(text, err=True)
 
     def _account(self) -> str:
         recorder = self._recorder
-        state = (
-            f"session {recorder.sessions}{'' if recorder.open else ' (ended)'}"
-            if recorder.sessions
-            else "no session"
-        )
+        state = f"session {recorder.sessions}" if recorder.sessions else "no session"
         messages = f"{recorder.map_responses} MapResponse{'s' * (recorder.map_responses != 1)}"
         text = f"{state}: {messages}, {self._out.size / 1024:.1f} KiB"
         if recorder.last_at is not None:

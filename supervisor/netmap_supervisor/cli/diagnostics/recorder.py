@@ -12,6 +12,7 @@ from netmap_actors.recording.format import (
     closing_line,
     document_line,
     end_line,
+    missed_line,
     note_line,
 )
 
@@ -24,7 +25,7 @@ __all__ = ["SessionRecorder"]
 
 
 class SessionRecorder:
-    """One recording. Nothing is written before the first session begins, and every line is whole."""
+    """One recording. No MapResponse is written before the first session begins, and every line is whole."""
 
     def __init__(self, pseudonyms: Pseudonyms, write: Callable[[bytes], object], sessions: int) -> None:
         """`sessions`: it is over with the end of so many; 0: with none."""
@@ -35,6 +36,10 @@ class SessionRecorder:
         self.map_responses = 0
         self.open = False
         """A session is being recorded."""
+        self.waits = "waiting for the publisher"
+        """For what and why, when none is."""
+        self.missed = 0
+        """Sessions that were under way when we came, after the first one that was recorded."""
         self.over = ""
         """Why it takes no more; empty: it does."""
         self.cut_off = False
@@ -44,11 +49,18 @@ class SessionRecorder:
         self._since: float | None = None
         """The same of the session's first."""
 
+    @property
+    def waiting(self) -> str:
+        """For what, and why; empty: a session is being recorded."""
+        return "" if self.open else self.waits
+
     def take(self, header: dict[str, Any], body: bytes, wall: str) -> None:
         """One message; `wall`: the time now, RFC 3339. Raises OSError from the file."""
         if self.over:
             return
         match header.get("kind"):
+            case "hello":
+                self._greeted(int(header.get("missed", 0)))
             case "session":
                 self.lost(RecordedEnd("new_session"))
                 self._begin(int(header.get("generation", 0)), wall)
@@ -67,10 +79,24 @@ class SessionRecorder:
         if self.open:
             self._ended(self.last_at or 0.0, end)
 
+    def publisher_ended(self) -> None:
+        """Its next process takes us in, and has the netmap sent again. Raises OSError."""
+        self.lost(RecordedEnd("unknown", detail="the publisher ended"))
+        self.waits = "waiting for the publisher, which ended"
+
     def finish(self, why: str) -> None:
         """The last line. Raises OSError."""
         self.over = self.over or why
         self._write(closing_line(self.over, self.sessions, self.map_responses))
+
+    def _greeted(self, missed: int) -> None:
+        self.waits = "waiting for a session to begin"
+        if missed:
+            passed = f"{missed} MapResponse{'s' * (missed != 1)} had passed when we came"
+            self.waits += f"; the one under way is not recorded: {passed}"
+            if self.sessions:
+                self.missed += 1
+                self._write(missed_line(missed))
 
     def _begin(self, generation: int, wall: str) -> None:
         if not self.over:
@@ -93,6 +119,7 @@ class SessionRecorder:
 
     def _ended(self, at: float, end: RecordedEnd) -> None:
         self.open = False
+        self.waits = "waiting for the next session"
         since = 0.0 if self._since is None else max(at - self._since, 0.0)
         self._write(end_line(since, end))
         if self._wanted and self.sessions >= self._wanted:

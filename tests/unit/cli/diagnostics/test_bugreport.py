@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import json
 import os
+import re
 import socket
 import stat
 import tempfile
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netmap_actors.errors import NetmapError
+from netmap_actors.errors import ConfigurationError, NetmapError
 from netmap_actors.pseudonyms import Pseudonyms
 from netmap_supervisor.cli import main
-from netmap_supervisor.cli.diagnostics import sources
+from netmap_supervisor.cli.diagnostics import bugreport, sources
 from netmap_supervisor.cli.diagnostics.parts import ReportPart, gathered, page
 from netmap_supervisor.config.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 CONFIG = """
 [control]
@@ -291,3 +293,48 @@ def test_what_stands_in_a_list_is_a_line() -> None:
         sum('"kind":"netmap_stale"' in line and line.rstrip(",").endswith("}") for line in shown.splitlines())
         == 2
     )
+
+
+@pytest.mark.parametrize("form", ["text", "lines", "replaced", "metrics"])
+def test_no_content_ends_its_block(form: Any) -> None:
+    hostile = "~" * 40 + "\n![x](http://x)\n  ~~~~~~~~~ "
+    content = hostile.split("\n") if form == "lines" else hostile
+    lines = page([], [ReportPart("A", content, form)], Pseudonyms(b"")).splitlines()
+    fence = next(line for line in lines if line.startswith("~~~"))
+    assert lines[-1] == fence
+    # CommonMark 0.31, 4.5: as long as the opening one at least, indented by three at most, with spaces behind.
+    ends = [line for line in lines if re.fullmatch(rf" {{0,3}}~{{{len(fence)},}}\s*", line)]
+    assert ends == [fence, fence]
+
+
+def test_where_no_directory_is_known_none_is_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", *(one.variable for one in OPTIONS.values())):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").touch()
+    assert main(["bugreport", "-o", "report.md", f"--runtime-dir={tmp_path / 'none'}"]) == 0
+    text = (tmp_path / "report.md").read_text()
+    assert "*Missing*: there is no home directory" in text.partition("## State directory")[2]
+
+
+def test_a_file_of_the_configuration_that_may_not_be_looked_at_is_a_part_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(bugreport, "load", refused)
+    monkeypatch.setattr(Path, "exists", denied)
+    monkeypatch.setattr(sources, "broken_file", lambda path, _: denied(path))
+    assert (
+        main(["bugreport", "-o", str(tmp_path / "r.md"), "--config=/x/y", f"--runtime-dir={tmp_path}"]) == 0
+    )
+    assert "*Missing*: cannot read" in (tmp_path / "r.md").read_text().partition("## Configuration file")[2]
+
+
+def refused(*_: object, **_more: object) -> None:
+    raise ConfigurationError("cannot use the configuration: why")

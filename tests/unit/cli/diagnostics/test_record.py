@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class Tap:
-    def __init__(self, _: Path) -> None: ...
+    hello: ClassVar[dict[str, object]] = {"kind": "hello"}
+
+    def __init__(self, *_: object) -> None: ...
 
     def __enter__(self) -> Self:
         return self
@@ -31,7 +33,6 @@ def test_a_daemon_that_does_not_reconnect_leaves_no_file_in_the_way(
         raise AdminError("cannot reconnect: why")
 
     monkeypatch.setattr(record, "TapClient", Tap)
-    monkeypatch.setattr(record, "_hello", lambda *_: "netmap-supervisor 0")
     monkeypatch.setattr(record, "send_request", refused)
     path = tmp_path / "session.jsonl"
     assert main(["record", str(path), "--reconnect", f"--runtime-dir={tmp_path}"]) == 1
