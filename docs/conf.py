@@ -56,8 +56,9 @@ def _fill(app: Any, name: str, content: list[str]) -> None:
     content[0] = ALT.sub(lambda alt: alt[0].replace("\n", " "), text)
 
 
-def _style(app: Any, name: str, template: str, context: dict[str, Any], document: Any) -> None:
-    """Into the head of a page."""
+def _style(*told: Any) -> None:
+    """Into the head of a page; what is told of it fourth are the values of its template."""
+    context = told[3]
     context["metatags"] = context.get("metatags", "") + STYLE
 
 
