@@ -14,7 +14,8 @@ mkdir -p /etc/netmap-supervisor /run/tailnet
 
 # What a page takes for granted, by the word after its mark.
 
-a_user() { useradd ann; }
+# The group may be there: sysusers.d makes it, too.
+a_user() { useradd ann && groupadd -r netmap-readers; }
 
 # A tailnet with a domain of its own.
 control() {
