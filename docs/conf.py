@@ -8,6 +8,12 @@ from pathlib import Path
 from typing import Any
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s:#]+)\)")
+ALT = re.compile(r"!\[[^\]]+\]")
+STYLE = (
+    "<style>@media(max-width:46em){article p:has(>img[src$='.svg']){overflow-x:auto}"
+    "article p>img[src$='.svg']{max-width:none}}</style>"
+)
+"""A drawing keeps its size where it has no room, and moves sideways: its words stay large enough to read."""
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -45,9 +51,18 @@ html_theme_options = {"top_of_page_buttons": []}
 def _fill(app: Any, name: str, content: list[str]) -> None:
     """Put the generated parts in; a link to a directory of the repository, which the site has not, is its words."""
     place = Path(app.env.doc2path(name)).parent
-    content[0] = LINK.sub(lambda link: link[1] if (place / link[2]).is_dir() else link[0], filled(content[0]))
+    text = LINK.sub(lambda link: link[1] if (place / link[2]).is_dir() else link[0], filled(content[0]))
+    # A line break in what an image is to those who do not see it would join two words.
+    content[0] = ALT.sub(lambda alt: alt[0].replace("\n", " "), text)
+
+
+def _style(*told: Any) -> None:
+    """Into the head of a page; what is told of it fourth are the values of its template."""
+    context = told[3]
+    context["metatags"] = context.get("metatags", "") + STYLE
 
 
 def setup(app: Any) -> None:
     """What Sphinx calls."""
     app.connect("source-read", _fill)
+    app.connect("html-page-context", _style)

@@ -18,9 +18,12 @@ from tests.contract.site.blocks import DATA, SHELL, Block, blocks, commands, goe
 from tests.contract.site.running import run_page
 from tests.contract.test_documentation import PAGES, name_of
 from tests.contract.test_house import ROOT
+from tests.support.availability import unavailable
+from tests.support.host.netns import problem
 
 BLOCKS = [block for page in PAGES for block in blocks(page, page.read_text())]
-RUN = sorted({block.page for block in BLOCKS if block.is_run})
+RUN = sorted({block.page for block in BLOCKS if block.is_run and not block.wants_a_machine})
+MACHINES = sorted({block.page for block in BLOCKS if block.wants_a_machine})
 OTHERS = frozenset({"c", "jinja", "mermaid", "text"})
 """Languages that nobody reads here: outputs, drawings, and what other tests take from the page."""
 
@@ -48,6 +51,12 @@ def test_several_marks_stand_in_one_comment() -> None:
 def test_an_unknown_mark_is_an_error() -> None:
     with pytest.raises(ValueError, match="cannot read the mark 'perhaps'"):
         made("<!-- perhaps -->\n```\nls\n```\n")
+
+
+@pytest.mark.parametrize("after", ["", "\n", "text\n", "<!-- not run: needs root -->\n```\nls\n```\n"])
+def test_a_mark_stands_right_before_its_block(after: str) -> None:
+    with pytest.raises(ValueError, match="cannot find the block of the mark 'not run' at page"):
+        made("<!-- not run: needs root -->\n" + after)
 
 
 def test_commands_are_whole() -> None:
@@ -131,5 +140,19 @@ def test_python_on_a_page_is_python(block: Block) -> None:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_a_page_does_what_it_says(page: Path) -> None:
+    run(page, machine=False)
+
+
+@pytest.mark.netns
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("page", MACHINES, ids=name_of)
+def test_a_page_does_what_it_says_to_a_machine(page: Path) -> None:
+    if (why := problem()) is not None:
+        unavailable(why)
+    run(page, machine=True)
+
+
+def run(page: Path, *, machine: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="nms-page-", dir="/tmp") as directory:
-        run_page([one for one in BLOCKS if one.page == page], Path(directory))
+        found = [one for one in BLOCKS if one.page == page and one.wants_a_machine == machine]
+        run_page(found, Path(directory), machine=machine)

@@ -6,6 +6,8 @@ That it can be built without a warning is for `make check` itself.
 from __future__ import annotations
 
 import re
+import runpy
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from netmap_supervisor.supervision.child_machine import TABLE, Action
 from tests.contract import public_surface
 from tests.contract.site import pictures, reference
 from tests.contract.test_documentation import PAGES, name_of
+from tests.contract.test_house import ROOT
 
 
 @pytest.mark.parametrize("part", reference.PARTS)
@@ -42,6 +45,23 @@ def test_every_path_is_told() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_picture_has_words_for_those_who_do_not_see_it(page: object) -> None:
     assert re.findall(r"!\[\s*\]\(", page.read_text()) == []
+
+
+def test_what_stands_for_a_picture_keeps_its_words_apart() -> None:
+    conf = runpy.run_path(str(ROOT / "docs" / "conf.py"))
+    app = SimpleNamespace(env=SimpleNamespace(doc2path=lambda name: str(ROOT / "docs" / f"{name}.md")))
+    content = ["![one\ntwo](a.svg) and [three\nfour](tutorial.md)"]
+    conf["_fill"](app, "index", content)
+    assert content == ["![one two](a.svg) and [three\nfour](tutorial.md)"]
+
+
+def test_the_words_of_a_drawing_are_large_enough_and_the_site_does_not_shrink_them_on_a_phone() -> None:
+    for path, text in pictures.pictures().items():
+        assert min(map(int, re.findall(r"font-size:(\d+)px", text))) >= 12, path.name
+    context = {"metatags": "<meta>"}
+    runpy.run_path(str(ROOT / "docs" / "conf.py"))["_style"](None, "", "", context, None)
+    assert context["metatags"].startswith("<meta><style>@media(max-width")
+    assert "img[src$='.svg']{max-width:none}" in context["metatags"]
 
 
 def test_the_drawn_verdict_is_that_of_the_detector() -> None:

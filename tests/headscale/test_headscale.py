@@ -6,6 +6,7 @@ Not part of `make test`: it needs a binary of headscale, which is named (`make h
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tests.support.peers.headscale import Headscale
 
 pytestmark = [pytest.mark.headscale, pytest.mark.timeout(300)]
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "headscale.md"
 SILENCE = 20.0
 """Seconds: less than the minute between two keep-alives, so only for a server that is stopped meanwhile."""
 
@@ -79,6 +81,21 @@ def peer(daemon: Daemon, name: str) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
+def typed(command: str, number: str) -> list[list[str]]:
+    """What the page has headscale do with such a command, and with an ID put in."""
+    lines = re.findall(rf"^headscale ({command} .*?)(?: +#.*)?$", PAGE.read_text(), flags=re.MULTILINE)
+    return [[number if word == "ID" else word for word in line.split()] for line in lines]
+
+
+def test_the_lines_of_the_page_make_a_user_and_keys(headscale: Headscale) -> None:
+    [create] = typed("users", "")
+    headscale.tell(*create)
+    [user] = [one for one in headscale.ask("users", "list") if one["name"] == create[-1]]
+    made = [headscale.tell(*words) for words in typed("preauthkeys", str(user["id"]))]
+    assert len(made) == 2
+    assert all(one.strip() for one in made)
+
+
 def test_a_key_of_a_user_lets_a_node_in_and_the_tailnet_is_called_by_its_suffix(
     headscale: Headscale, join: Callable[..., Daemon]
 ) -> None:
@@ -108,7 +125,7 @@ def test_a_login_by_page_is_let_in_on_its_command_line(
     assert daemon.command("status", "-q").returncode == 5
     login = waiting["connection"]["auth_url"].rpartition("/")[2]
     try:
-        headscale.tell("auth", "register", "--auth-id", login, "--user", "observer")
+        headscale.tell(*typed("auth", login)[0])
     except RuntimeError as error:
         if "unknown" not in str(error):
             raise

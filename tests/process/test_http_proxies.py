@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     Proxy = Callable[[str, str, Path], contextlib.AbstractContextManager[str]]
 
 PAGE = (
-    (Path(__file__).parents[2] / "docs" / "howto" / "http.md").read_text().partition("**Behind a proxy**")[2]
+    (Path(__file__).parents[2] / "docs" / "howto" / "http.md")
+    .read_text()
+    .partition("**Behind a reverse proxy**")[2]
 )
 SNIPPETS = re.findall(r"^```\n(# Caddyfile\n.*?)^(# nginx.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)[:2]
 """(Caddy's, nginx's), where tokens are asked for, and on a socket where none are."""

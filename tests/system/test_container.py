@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,14 @@ pytestmark = [
     pytest.mark.xdist_group("container"),
 ]
 DEPLOYED = ROOT / "deploy" / "container"
+PAGE = (ROOT / "docs" / "howto" / "container.md").read_text()
+TYPED = [
+    shlex.split(line, comments=True)[1:] for line in re.findall(r"^podman .*$", PAGE, flags=re.MULTILINE)
+]
+"""What the page has podman do."""
 IMAGE = "localhost/netmap-supervisor:0.1.0"
+SHORT = IMAGE.removeprefix("localhost/")
+FILE = DEPLOYED / "Containerfile"
 PROGRAM = (sys.executable, "-P", "-m", "netmap_supervisor")
 LIMIT = 60.0
 CGROUPS = re.compile(r"^ +(?:mem|pids)_limit:.*\n", re.MULTILINE)
@@ -85,7 +93,10 @@ def engine() -> Iterator[Engine]:
         unavailable(f"cannot make what the image is built from: {error}")
     # The paths of sockets are bounded, and pytest's own directories have long ones.
     with tempfile.TemporaryDirectory(prefix="nm") as place, Engine(Path(place), base=base) as started:
-        started.build(IMAGE, ROOT, DEPLOYED / "Containerfile", BASE=BASE)
+        (build, *_) = TYPED
+        # As the page has it, but for what an engine without a network needs.
+        assert build == ["build", "--format", "docker", "-t", SHORT, "-f", str(FILE.relative_to(ROOT)), "."]
+        started.build(IMAGE, ROOT, FILE, BASE=BASE)
         yield started
 
 
@@ -141,6 +152,14 @@ def actors(engine: Engine, container: str) -> dict[str, int]:
 
 def inside(engine: Engine, container: str, program: str) -> str:
     return engine.podman("exec", container, "python3", "-I", "-c", program)
+
+
+def test_the_lines_of_the_page_lead_to_a_fresh_netmap(engine: Engine) -> None:
+    _, (run, *how), ask = TYPED
+    engine.podman(run, "--detach", *how)
+    wait_for(lambda: healthy(engine, "netmap"), LIMIT, "a healthy container", every=0.5)
+    assert engine.podman(*ask).startswith("FRESH")
+    engine.podman("stop", "netmap")
 
 
 def test_compose_runs_it_beside_a_program_of_another_user(engine: Engine, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +15,14 @@ from tests.support.servers.scripted import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.support.processes.daemon import Daemon
     from tests.support.servers.scripted import Control
 
 pytestmark = pytest.mark.xdist_group("waits")
 
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "breaking.md"
+DEMONSTRATION = ["run", "--demo-faults"]
 STORY_LINE = re.compile(r" *([0-9.]+) s {2}(\S+)")
 
 
@@ -110,6 +113,17 @@ def test_a_server_fault_is_told_until_all_is_well_again(daemon: Callable[..., Da
     assert "no client 'nobody' is connected; say scope=later" in unknown.stderr
 
 
+def test_what_the_page_breaks_is_broken(embedded: Daemon) -> None:
+    lines = re.findall(r"^netmap-supervisor (.*?)(?: +#.*)?$", PAGE.read_text(), flags=re.MULTILINE)
+    first, *faults = (shlex.split(line) for line in lines)
+    assert first == DEMONSTRATION
+    assert len(faults) == 4
+    for words in faults:
+        embedded.wait_fresh()
+        done = embedded.command(*words, "--no-wait", limit=60.0)
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_real_node_is_not_broken_by_mistake(control: Control, daemon: Callable[..., Daemon]) -> None:
     running = daemon(*joined(control))
     before = running.wait_fresh()
@@ -126,7 +140,7 @@ def test_a_real_node_is_not_broken_by_mistake(control: Control, daemon: Callable
 def test_the_demonstration_is_over_in_ten_seconds_and_leaves_nothing(tmp_path: Path) -> None:
     environment = clean_environment(tmp_path) | {"TMPDIR": "/tmp"}
     done = subprocess.run(
-        [*PROGRAM, "run", "--demo-faults"],
+        [*PROGRAM, *DEMONSTRATION],
         capture_output=True,
         text=True,
         timeout=60.0,

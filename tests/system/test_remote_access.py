@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import http.client
 import json
 import os
+import re
+import shlex
 import shutil
 import stat
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,9 +26,13 @@ from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 LIMIT = 20.0
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "subscribers.md"
+AT = "tcp://192.0.2.1:9740"
+"""The daemon of the page."""
 
 
 class Reachable(Daemon):
@@ -85,6 +94,43 @@ def test_from_a_new_key_to_the_netmap_and_back_to_nothing(daemon: Reachable, tmp
     assert secret not in log
     server_secret = (daemon.state_dir / "curve" / "server.key_secret").read_text().splitlines()[2]
     assert server_secret not in log
+
+
+def first_line(*command: str) -> str:
+    """What it prints first; it is ended then."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            return process.stdout.readline()
+        finally:
+            process.terminate()
+
+
+def test_the_lines_of_the_page_lead_to_the_netmap(daemon: Reachable, tmp_path: Path) -> None:
+    section = PAGE.read_text().partition("\n## From another machine\n")[2].partition("\n## ")[0]
+    values = {AT: daemon.listen, "laptop.key_secret": str(tmp_path / "laptop.key_secret")}
+
+    def here(text: str) -> str:
+        for name, value in values.items():
+            text = text.replace(name, value)
+        return text
+
+    (program,) = re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    typed = re.findall(r"^(?:laptop|daemon)\$ netmap-supervisor (.*?)(?: +#.*)?$", section, re.MULTILINE)
+    for line in typed:
+        command, *words = shlex.split(here(line))
+        if command == "run":
+            assert words == ["--listen", daemon.listen], "as the fixture has it"
+        elif command == "watch":
+            assert "peers" in first_line(*PROGRAM, command, *words)
+        else:
+            assert command == "keys"
+            said = daemon.keys(*words)
+            values |= {"generate": {"PUBLIC-KEY": said}, "server": {"SERVER-KEY": said}}.get(words[0], {})
+    try:
+        assert ast.literal_eval(first_line(sys.executable, "-u", "-c", here(program)))["type"] == "snapshot"
+    finally:
+        daemon.keys("revoke", "laptop")
 
 
 SERVICE_USER = 4242

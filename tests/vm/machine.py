@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from tests.vm.guest import Sleep
     from tests.vm.image import Image
 
-__all__ = ["PROGRAM", "RUNTIME_DIR", "UNIT", "ControlServer", "Machine", "running_machine"]
+__all__ = [
+    "OFFLINE",
+    "PROGRAM",
+    "RUNTIME_DIR",
+    "SOURCE",
+    "UNIT",
+    "ControlServer",
+    "Machine",
+    "running_machine",
+]
 
 UNIT = "netmap-supervisor.service"
 PROGRAM = "/opt/netmap-supervisor/bin/netmap-supervisor"
@@ -35,6 +44,8 @@ RUNTIME_DIR = "/run/netmap-supervisor"
 CONFIG = "/etc/netmap-supervisor/config.toml"
 SOURCE = "/srv/netmap-supervisor"
 WATCHER = "nms-watcher"
+OFFLINE = "export PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/seed/wheels PIP_DISABLE_PIP_VERSION_CHECK=1"
+"""What stands between the words of a page and a registry is the environment's."""
 PORT, TLS_PORT = 8080, 443
 INSTALL_LIMIT = 1800.0
 START_LIMIT = 600.0
@@ -122,11 +133,9 @@ class Machine:
             limit=START_LIMIT,
         )
         guest.follow(UNIT)
-        # What stands between these words and a registry is the environment's.
-        around = "export PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/seed/wheels PIP_DISABLE_PIP_VERSION_CHECK=1"
         for line in page.install_commands():
             began = guest.now()
-            guest.run(f"set -eo pipefail; cd {SOURCE}; {around}; {line}", limit=INSTALL_LIMIT)
+            guest.run(f"set -eo pipefail; cd {SOURCE}; {OFFLINE}; {line}", limit=INSTALL_LIMIT)
             self.install_took[line] = guest.now() - began
         self.watch()
 

@@ -8,6 +8,9 @@ A comment in the line before a block says what is special about it, several thin
     a daemon runs[: OPTIONS]        before it a daemon is started, unless one was on this page
     in a terminal of its own        it goes on while the rest of the page is run
     shown                           the terminals have shown these lines at last
+    typed: TEXT                     its commands read this from the keyboard
+    then: COMMAND                   which succeeds soon after it
+    a machine of its own[: WORDS]   it is root's, with what functions of machine.sh start
 """
 
 from __future__ import annotations
@@ -20,8 +23,14 @@ __all__ = ["DATA", "SHELL", "Block", "blocks", "commands", "goes_on", "ports_of"
 
 SHELL = frozenset({"", "sh", "bash", "console"})
 DATA = frozenset({"toml", "json", "yaml", "ini"})
-MARKS = frozenset({"not run", "run by", "save", "a daemon runs", "in a terminal of its own", "shown"})
+MARKS = frozenset(
+    {
+        *("not run", "run by", "save", "a daemon runs", "in a terminal of its own", "shown", "typed", "then"),
+        "a machine of its own",
+    }
+)
 _FENCE = re.compile(r"^```(\S*)(.*)$")
+_MARK = re.compile(f"<!-- ({'|'.join(sorted(MARKS))})\\b")
 _LASTING = re.compile(
     r"make run\b|netmap-supervisor (run\b(?!.*--demo-faults)|watch\b|dev-control( --|$)|export .*--follow)|receiver\.py"
 )
@@ -49,9 +58,14 @@ class Block(NamedTuple):
         """Whether the page's own run has it."""
         return self.language in SHELL | {"python"} and not self.marks.keys() & {"not run", "run by"}
 
+    @property
+    def wants_a_machine(self) -> bool:
+        """Whether it is run apart from the page's others, as root."""
+        return "a machine of its own" in self.marks
+
 
 def blocks(page: Path, text: str) -> list[Block]:
-    """All blocks of a page, in their order. Raises ValueError for a mark that nobody knows."""
+    """All blocks of a page, in their order. Raises ValueError for a mark that is unknown or has no block."""
     found: list[Block] = []
     lines = text.splitlines()
     start: int | None = None
@@ -64,6 +78,12 @@ def blocks(page: Path, text: str) -> list[Block]:
             inside = "\n".join(lines[start + 1 : number]) + "\n"
             found.append(Block(page, start + 1, language, inside, _marks(before, page, start)))
             start = None
+        elif (
+            start is None
+            and (mark := _MARK.match(line))
+            and not _FENCE.match("".join(lines[number + 1 :][:1]))
+        ):
+            raise ValueError(f"cannot find the block of the mark {mark[1]!r} at {page.name}:{number + 1}")
     return found
 
 

@@ -23,7 +23,7 @@ STYLE = """\
 .page{fill:#fcfcfb;stroke:#e1e0d9}.box{fill:#fff;stroke:#898781}.ours{stroke:#2a78d6;stroke-width:1.5}
 .maybe{stroke-dasharray:4 3}.group{fill:none;stroke:#c3c2b7;stroke-dasharray:2 3}.line{fill:none;stroke:#6d6b66}
 .head{fill:#6d6b66}.orders{fill:none;stroke:#eb6834;stroke-dasharray:4 3}.orders-head{fill:#eb6834}
-text{fill:#52514e;font-size:12px}.name{fill:#0b0b0b;font-weight:600;font-size:13px}.small{font-size:11px}
+text{fill:#52514e;font-size:13px}.name{fill:#0b0b0b;font-weight:600;font-size:14px}.small{font-size:12px}
 .middle{text-anchor:middle}.end{text-anchor:end}
 .good{fill:#1baf7a}.old{fill:#eb9a34}.bad{fill:#d9480f}.calm{fill:#9db8d6}.on{fill:#0b0b0b;font-weight:600}
 @media (prefers-color-scheme:dark){
@@ -81,7 +81,7 @@ class _Place(NamedTuple):
 BOX_WIDTH, BOX_HEIGHT = 190, 62
 PLACES = {
     "supervisor": _Place(185, 40, "starts, watches, kills"),
-    ActorName.DEV_CONTROL: _Place(185, 350, "the embedded control server"),
+    ActorName.DEV_CONTROL: _Place(185, 350, "embedded control server"),
     ActorName.CONNECTION: _Place(185, 150, "one TCP connection"),
     ActorName.LIVENESS: _Place(430, 150, "when is it dead?"),
     ActorName.PUBLISHER: _Place(185, 260, "the netmap"),
@@ -93,10 +93,10 @@ PLACES = {
 """Of each row of permissions; a new one has to get its own."""
 NEEDED = {"supervisor", ActorName.CONNECTION, ActorName.LIVENESS, ActorName.PUBLISHER}
 OUTSIDE = {
-    "control server": (24, 181),
-    "your programs": (24, 291),
-    "browsers,|Prometheus": (904, 181),
-    "receivers": (904, 291),
+    "control server": (10, 181),
+    "your programs": (10, 291),
+    "browsers,|Prometheus": (896, 181),
+    "receivers": (896, 291),
 }
 
 
@@ -134,8 +134,8 @@ def _processes() -> str:
         yield _arrow("M620 291H658")
         yield _arrow("M375 274C430 236 600 240 658 204")
         yield _arrow("M350 322C360 350 390 368 428 376")
-        yield _arrow("M850 181H900", both=True)
-        yield _arrow("M850 291H900")
+        yield _arrow("M850 181H892", both=True)
+        yield _arrow("M850 291H892")
         yield _arrow("M525 150V104", "orders")
         yield _text(533, 131, "verdict", "small")
         yield _arrow("M280 104V148", "orders")
@@ -257,7 +257,7 @@ def _silence() -> str:
     def body() -> Iterator[str]:
         lanes = ("the network", "the kernel says", "control_connection", "liveness", "netmap")
         for number, name in enumerate(lanes):
-            yield _text(156, 67 + 46 * number, name, "name end")
+            yield _text(163, 67 + 46 * number, name, "name end")
         back = verdict + BACK
         yield from bar(50, 0, verdict, "bad", "every packet of this connection is lost")
         yield from bar(50, verdict, back, "good", "another connection")

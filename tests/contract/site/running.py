@@ -1,10 +1,12 @@
-"""Runs the shell and Python blocks of a page, in their order, in one shell with directories of its own."""
+"""Runs the shell and Python blocks of a page, in their order, in one shell with directories of its own.
+
+Those that want a machine of their own are run by root in namespaces, with the paths and addresses the page has.
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run_page"]
 
+NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+MACHINE = Path(__file__).with_name("machine.sh")
 LIMIT = 110.0
 """Seconds for a page."""
 PRELUDE = """\
@@ -28,21 +32,22 @@ set -euo pipefail -m
 # What would set the directory up, which is ours already.
 make() { command make -o .venv/.run-ready -o .venv/.dev-ready "$@"; }
 export -f make  # for the other terminals
-number=0 pids=()
+number=0 pids=() terminals=$PWD/terminals
 end() {
   status=$?
-  [ $status = 0 ] || tail -n 20 -v terminals/* >&2
+  [ $status = 0 ] || tail -n 20 -v "$terminals"/* >&2
   for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
-  wait  # they have files in the directory
+  [ ${#pids[@]} = 0 ] || wait "${pids[@]}" || true  # they have files in the directory
   exit $status
 }
 trap end EXIT
 # Start what goes on, and wait until it has said PATTERN, or has ended well.
 terminal() {
   pattern=$1; shift
-  number=$((number + 1)); shows=terminals/$number
+  number=$((number + 1)); shows=$terminals/$number
   bash -euc "$1" >"$shows" 2>&1 </dev/null & pids+=($!)
   for _ in {1..400}; do
+    [ -n "$pattern" ] || return 0
     grep -q -- "$pattern" "$shows" && return
     if ! kill -0 "${pids[-1]}" 2>/dev/null; then wait "${pids[-1]}"; return; fi
     sleep 0.1
@@ -54,37 +59,40 @@ remembered() {
   for _ in {1..50}; do netmap-supervisor history --json 2>/dev/null | grep -q stable_id && return; sleep 0.2; done
   echo "the history knows no node" >&2; return 1
 }
+# It comes true.
+then_() {
+  for _ in {1..100}; do eval "$1" && return; sleep 0.2; done
+  echo "this stays untrue: $1" >&2; return 1
+}
 shown() {
-  for _ in {1..200}; do cat terminals/* | grep -qF -- "$1" && return; sleep 0.1; done
+  for _ in {1..200}; do cat "$terminals"/* | grep -qF -- "$1" && return; sleep 0.1; done
   echo "no terminal shows: $1" >&2; return 1
 }
 """
 
 
-def run_page(found: list[Block], directory: Path) -> None:
+def run_page(found: list[Block], directory: Path, *, machine: bool = False) -> None:
     """Fails with what was printed. `directory` must have a short name: sockets lie below it."""
-    found = with_ports(found, {port: free_port() for port in ports_of(found)})
-    found = [one._replace(text=one.text.replace("/tmp/", f"{directory}/tmp/")) for one in found]
+    if not machine:
+        found = with_ports(found, {port: free_port() for port in ports_of(found)})
+        found = [one._replace(text=one.text.replace("/tmp/", f"{directory}/tmp/")) for one in found]
     for name in ("terminals", "tmp"):
         (directory / name).mkdir()
     for entry in ROOT.iterdir():
         if entry.name not in {".git", "key"}:
             (directory / entry.name).symlink_to(entry)
-    script = "".join(line + "\n" for line in (PRELUDE, *_script(found, directory)))
-    env = clean_environment(
-        directory,
-        {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "NETMAP_SUPERVISOR_RUNTIME_DIR": str(directory / "r"),
-            "NETMAP_SUPERVISOR_STATE_DIR": str(directory / "s"),
-            "NETMAP_DEV_CONTROL_SOCKET": str(directory / "c.sock"),
-            "XDG_CONFIG_HOME": str(directory / "xdg"),
-        },
-    )
-    bash = shutil.which("bash")
-    assert bash is not None
+    before = (PRELUDE, MACHINE.read_text()) if machine else (PRELUDE,)
+    script = "".join(line + "\n" for line in (*before, *_script(found, directory)))
+    places = {
+        "NETMAP_SUPERVISOR_RUNTIME_DIR": str(directory / "r"),
+        "NETMAP_SUPERVISOR_STATE_DIR": str(directory / "s"),
+        "NETMAP_DEV_CONTROL_SOCKET": str(directory / "c.sock"),
+        "XDG_CONFIG_HOME": str(directory / "xdg"),
+    }
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = clean_environment(directory, {"PATH": path} | ({} if machine else places))
     with subprocess.Popen(
-        [bash, "-c", script],
+        [*(NAMESPACES if machine else ()), "bash", "-c", script],
         cwd=directory,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -96,7 +104,8 @@ def run_page(found: list[Block], directory: Path) -> None:
         try:
             said, _ = shell.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
-            os.kill(shell.pid, signal.SIGTERM)
+            # What makes namespaces ignores the one; with the other it takes along whatever is in them.
+            os.kill(shell.pid, signal.SIGKILL if machine else signal.SIGTERM)
             said, _ = shell.communicate(timeout=10)
             raise AssertionError(f"cannot run the page in {LIMIT:g} s:\n{said[-3000:]}") from None
     assert shell.returncode == 0, said[-6000:]
@@ -105,6 +114,8 @@ def run_page(found: list[Block], directory: Path) -> None:
 def _script(found: list[Block], directory: Path) -> Iterator[str]:
     has_daemon = False
     for block in found:
+        for program in block.marks.get("a machine of its own", "").split():
+            yield f"echo '--- {program}'; {program}"
         if "save" in block.marks:
             yield f"mkdir -p {shlex.quote(str(Path(block.marks['save']).parent))}"
             (directory / "tmp" / f"block-{block.line}").write_text(block.text)
@@ -115,20 +126,28 @@ def _script(found: list[Block], directory: Path) -> Iterator[str]:
             yield "remembered"
         if "shown" in block.marks:
             yield from (f"shown {shlex.quote(line)}" for line in block.text.splitlines())
-        if not block.is_run or "save" in block.marks:
-            continue
-        yield f"echo '--- {block.where}'"
-        if block.language == "python":
-            (directory / "tmp" / f"block-{block.line}.py").write_text(block.text)
-            yield _terminal(f"python -u {directory}/tmp/block-{block.line}.py")
-            continue
-        for command in commands(block):
-            if "in a terminal of its own" in block.marks or goes_on(command):
-                yield _terminal(command)
-            else:
-                yield f"echo {shlex.quote('$ ' + command)}\n{command}"
+        if block.is_run and "save" not in block.marks:
+            yield from _commands(block, directory)
+        if "then" in block.marks:
+            yield f"then_ {shlex.quote(block.marks['then'])}"
+
+
+def _commands(block: Block, directory: Path) -> Iterator[str]:
+    yield f"echo '--- {block.where}'"
+    if block.language == "python":
+        (directory / "tmp" / f"block-{block.line}.py").write_text(block.text)
+        yield _terminal(f"python -u {directory}/tmp/block-{block.line}.py")
+        return
+    typed = f" <<<{shlex.quote(block.marks['typed'])}" if "typed" in block.marks else ""
+    for command in commands(block):
+        if "in a terminal of its own" in block.marks or goes_on(command):
+            yield _terminal(command)
+        else:
+            yield f"echo {shlex.quote('$ ' + command)}\n{{ {command}\n}}{typed}"
 
 
 def _terminal(command: str) -> str:
-    pattern = "first_netmap\\|netmap of" if "run" in command.split()[:3] else "."
+    pattern = (
+        "first_netmap\\|netmap of" if "run" in command.split()[:3] else "" if "--output" in command else "."
+    )
     return f"terminal {shlex.quote(pattern)} {shlex.quote(command)}"
