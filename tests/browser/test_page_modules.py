@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.errors import escape
-from tests.support.browser.told_events import node
+from tests.support.browser.stream_events import node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def test_every_character_is_shown_as_the_terminal_shows_it(page: Page) -> None:
         chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) not in {"Cn", "Cs"}
     ]
     shown = page.evaluate(
-        "async (texts) => { const {safe} = await import('/page/words.js'); return [...texts].map((c) => safe(c)) }",
+        "async (texts) => { const {safe} = await import('/page/format.js'); return [...texts].map((c) => safe(c)) }",
         "".join(assigned),
     )
     different = {
@@ -37,9 +37,9 @@ def test_every_character_is_shown_as_the_terminal_shows_it(page: Page) -> None:
 @pytest.mark.parametrize("text", ["a" * 400, "🦊" * 301, "<b>&amp;", "", "\ud800"])
 def test_a_text_is_cut_as_the_terminal_cuts_it(call: Callable[..., Any], page: Page, text: str) -> None:
     if text == "\ud800":
-        assert page.evaluate("import('/page/words.js').then(({safe}) => safe('\\ud800'))") == escape(text)
+        assert page.evaluate("import('/page/format.js').then(({safe}) => safe('\\ud800'))") == escape(text)
     else:
-        assert call("words", "safe", text) == escape(text, 300)
+        assert call("format", "safe", text) == escape(text, 300)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_text_is_cut_as_the_terminal_cuts_it(call: Callable[..., Any], page: P
     ],
 )
 def test_an_age_in_words(call: Callable[..., Any], seconds: float | None, words: str) -> None:
-    assert call("words", "age", seconds) == words
+    assert call("format", "age", seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_an_age_in_words(call: Callable[..., Any], seconds: float | None, words:
     [(None, "unknown"), (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (22441984, "21.4 MiB")],
 )
 def test_a_size_in_words(call: Callable[..., Any], count: int | None, words: str) -> None:
-    assert call("words", "bytes", count) == words
+    assert call("format", "bytes", count) == words
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_size_in_words(call: Callable[..., Any], count: int | None, words: str
 )
 def test_a_time_is_local(page: Page, at: str | None, long: str, short: str) -> None:
     script = """async (at) => {
-      const {localTime, shortTime} = await import("/page/words.js");
+      const {localTime, shortTime} = await import("/page/format.js");
       const now = new Date("2026-11-30T00:00:00Z");
       return [localTime(at, now), shortTime(at, now)];
     }"""
@@ -245,5 +245,5 @@ def test_an_order_that_follows_changes_is_the_one_made_anew(page: Page) -> None:
 
 
 def test_an_id_that_no_address_can_hold_is_still_one(page: Page) -> None:
-    script = "import('/page/words.js').then(({nodeHash}) => [nodeHash('a/b?<c>'), nodeHash('lone\\ud800')])"
+    script = "import('/page/format.js').then(({nodeHash}) => [nodeHash('a/b?<c>'), nodeHash('lone\\ud800')])"
     assert page.evaluate(script) == ["#node=a%2Fb%3F%3Cc%3E", "#node=lone%EF%BF%BD"]

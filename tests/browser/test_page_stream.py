@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browser.blank_page import blank_page
-from tests.support.browser.told_events import node, snapshot
+from tests.support.browser.stream_events import node, snapshot
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -57,7 +57,7 @@ def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
 
 def test_streams_that_nobody_looks_at_make_way_for_those_of_later_tabs(page: Page) -> None:
     script = """async () => {
-      const {createRoom} = await import("/page/stream/room.js");
+      const {createTabLimit} = await import("/page/stream/tab_limit.js");
       const channels = [];
       class Channel extends EventTarget {
         postMessage(data) {
@@ -71,7 +71,7 @@ def test_streams_that_nobody_looks_at_make_way_for_those_of_later_tabs(page: Pag
       const rooms = Array.from({length: 8}, (_, tab) => {
         const channel = new Channel();
         channels.push(channel);
-        return createRoom({channel, looked: () => looked.has(tab), onFull: () => made.push(tab)});
+        return createTabLimit({channel, looked: () => looked.has(tab), onFull: () => made.push(tab)});
       });
       const after = [];
       for (const room of rooms.slice(0, 7)) room.opened();
@@ -223,10 +223,10 @@ def test_a_browser_whose_clock_is_wrong_keeps_the_history_all_the_same(chromium:
         return Response.json({since: iso(28_800_000), until: iso(0), gaps: [], netmap: [], connection: [], nodes: [],
           occurrences: [one], more: false, file: "a", newest_id: 1});
       };
-      const {follow} = await import("/page/history.js");
-      const past = follow({subscribe: () => {}, nodes: new Map(), trust: {}});
-      await new Promise((resolve) => past.onHistory(resolve));
-      return [/^2880[0-9]s$/.test(asked[0]), past.memory.happenings.length, Math.abs(past.now() - real()) < 5000];
+      const {follow} = await import("/page/history/history.js");
+      const history = follow({subscribe: () => {}, nodes: new Map(), trust: {}});
+      await new Promise((resolve) => history.onHistory(resolve));
+      return [/^2880[0-9]s$/.test(asked[0]), history.model.occurrences.length, Math.abs(history.now() - real()) < 5000];
     }"""
     with blank_page(chromium) as page:
         assert page.evaluate(script, hours * 3_600_000) == [True, 1, True]

@@ -112,7 +112,7 @@ def test_the_endpoint_ends_and_the_page_says_so_until_it_is_back(page: Page, dae
 
 
 def test_a_page_that_lacks_a_part_is_whole_when_the_endpoint_is_back(page: Page, daemon: PageDaemon) -> None:
-    page.route("**/page/processes.js", lambda route: route.abort(), times=1)
+    page.route("**/page/processes/processes.js", lambda route: route.abort(), times=1)
     page.reload()
     expect(page.locator("#processes")).to_contain_text("cannot be shown")
     os.kill(daemon.pid_of("http_endpoint"), signal.SIGKILL)

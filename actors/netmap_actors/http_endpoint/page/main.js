@@ -3,12 +3,12 @@
 import {createStatus} from "/page/stream/status.js";
 import {createStore} from "/page/stream/store.js";
 import {openStream} from "/page/stream/stream.js";
-import * as words from "/page/words.js";
+import * as format from "/page/format.js";
 
 /** Each part is loaded by itself: one that fails says so in its place, and the others go on. */
 const SECTIONS = [
-  ["timeline", "timeline"], ["nodes", "nodes/nodes"], ["panel", "nodes/panel"], ["processes", "processes"],
-  ["recent", "recent"],
+  ["timeline", "timeline/timeline"], ["nodes", "nodes/nodes"], ["panel", "nodes/panel"],
+  ["processes", "processes/processes"], ["recent", "recent"],
 ];
 
 const store = createStore();
@@ -20,7 +20,7 @@ const [{mount: mountTrust}, {mount: mountLogin}] = await Promise.all([
 ]);
 const login = mountLogin(byId("login"));
 const banner = mountTrust(byId("trust"), {store});
-const history = await import("/page/history.js").then(({follow}) => follow(store), () => null);
+const history = await import("/page/history/history.js").then(({follow}) => follow(store), () => null);
 
 let following = false;
 /** A part could not be had: with an endpoint that is back the page is loaded anew, for a browser asks for a part once. */
@@ -61,15 +61,15 @@ const stream = openStream({
   },
 });
 
-const context = {store, status, history, words, select};
+const context = {store, status, history, format, select};
 const opened = new Set();
 store.subscribe((turn) => {
   if (turn.whole || turn.changes.length) showWhose();
 });
 
 function showWhose() {
-  const self = store.self ? ` · this node is ${words.safe(words.shortName(store.self))}` : "";
-  const text = `${words.safe(store.domain)}${self}`;
+  const self = store.self ? ` · this node is ${format.safe(format.shortName(store.self))}` : "";
+  const text = `${format.safe(store.domain)}${self}`;
   if (byId("tailnet").textContent !== text) byId("tailnet").textContent = text;
 }
 
@@ -80,7 +80,7 @@ new ResizeObserver(() => {
 
 /** Opens the panel of the node with this stable id; null closes it. The address then names the node. */
 function select(id) {
-  const hash = id === null ? "" : words.nodeHash(id);
+  const hash = id === null ? "" : format.nodeHash(id);
   if (location.hash !== hash) {
     window.history.pushState(null, "", hash || location.pathname + location.search);
   }
@@ -117,7 +117,7 @@ for (const [id, module] of SECTIONS) {
     .catch((error) => {
       lacking = true;
       console.error(error);
-      element.append(words.textElement("p", "notice", `This part of the page cannot be shown: ${error.message}`));
+      element.append(format.textElement("p", "notice", `This part of the page cannot be shown: ${error.message}`));
     });
 }
 status.ask();

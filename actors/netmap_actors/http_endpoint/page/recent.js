@@ -1,8 +1,8 @@
 /** What happened last, the newest first; floods are told in one line. */
 
-import {follow} from "./history.js";
-import {swatch} from "./past/drawing.js";
-import {condensed, isOfNode, lineSentence, local} from "./past/happenings.js";
+import {follow} from "/page/history/history.js";
+import {swatch} from "/page/timeline/drawing.js";
+import {condensed, isOfNode, lineSentence, local} from "/page/history/occurrences.js";
 
 const MOST = 50;
 const PACE = 1000;
@@ -10,10 +10,10 @@ const PACE = 1000;
 
 /**
  * @param {HTMLElement} element
- * @param {{store: Object, words: Object, select: (id: ?string) => void}} page
+ * @param {{store: Object, format: Object, select: (id: ?string) => void}} page
  */
-export function mount(element, {store, words, select}) {
-  const past = follow(store);
+export function mount(element, {store, format, select}) {
+  const history = follow(store);
   const log = document.createElement("div");
   log.className = "recent";
   log.tabIndex = 0;
@@ -33,10 +33,10 @@ export function mount(element, {store, words, select}) {
   function fill() {
     timer = 0;
     filledAt = performance.now();
-    const now = past.now();
-    const lines = condensed(past.recent(), MOST);
+    const now = history.now();
+    const lines = condensed(history.recent(), MOST);
     nothing.hidden = lines.length > 0;
-    const why = past.state === "loading" ? "Loading …" : "Nothing happened yet.";
+    const why = history.state === "loading" ? "Loading …" : "Nothing happened yet.";
     nothing.textContent = lines.length > 0 ? "" : why;
     const there = new Set(lines.map((line) => line.key));
     for (const [key, row] of rows) {
@@ -64,14 +64,14 @@ export function mount(element, {store, words, select}) {
     time.title = time.dateTime;
     time.textContent = local(line.at, now);
     const text = document.createElement("span");
-    text.className = "told";
+    text.className = "sentence";
     const subject = line.one !== null && isOfNode(line.one.kind) ? line.one.subject : null;
     if (subject !== null) {
       const link = document.createElement("button");
       link.type = "button";
       link.className = "link";
       const name = document.createElement("bdi");
-      name.textContent = words.safe((line.one.name || subject).split(".", 1)[0], 100);
+      name.textContent = format.safe((line.one.name || subject).split(".", 1)[0], 100);
       link.append(name);
       link.addEventListener("click", () => select(subject));
       text.append(link, lineSentence(line, now).slice(name.textContent.length));
@@ -87,7 +87,7 @@ export function mount(element, {store, words, select}) {
     timer = setTimeout(fill, Math.max(0, PACE - (performance.now() - filledAt)));
   }
 
-  past.onHistory(soon);
+  history.onHistory(soon);
   fill();
   return {};
 }

@@ -2,7 +2,7 @@
 
 import {acceptance, CHIPS, COLUMNS} from "/page/nodes/columns.js";
 import {createOrder} from "/page/nodes/order.js";
-import {nodeHash, onlineWord, safe} from "/page/words.js";
+import {nodeHash, onlineWord, safe} from "/page/format.js";
 
 const BEYOND = 4;
 /** Rows kept above and below those in sight, so that scrolling shows no gap. */
@@ -296,7 +296,7 @@ function build(element) {
   const search = Object.assign(document.createElement("input"), {type: "search", placeholder: "Search", id: "search"});
   for (const [name, value] of [["autocomplete", "off"], ["spellcheck", "false"], ["aria-keyshortcuts", "/"],
     ["aria-describedby", "search-help"]]) search.setAttribute(name, value);
-  const label = make("label", {className: "unseen", textContent: "Search nodes", htmlFor: "search"});
+  const label = make("label", {className: "visually-hidden", textContent: "Search nodes", htmlFor: "search"});
   const help = make("span", {id: "search-help", className: "help"});
   help.append("such as ");
   for (const word of ["tag:web", "online:no", "os:linux", "-user:alice"]) {
@@ -304,7 +304,7 @@ function build(element) {
   }
   const count = make("span", {className: "count"});
   // Not the count itself: it changes as the nodes do.
-  const spoken = make("span", {className: "unseen"});
+  const spoken = make("span", {className: "visually-hidden"});
   spoken.setAttribute("role", "status");
   const chips = CHIPS.map(({name, title}) => {
     const chip = make("button", {type: "button", className: "chip", textContent: title});

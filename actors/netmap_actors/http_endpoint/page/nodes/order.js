@@ -3,9 +3,9 @@
 import {COLUMNS, compareRows, makeRow} from "/page/nodes/columns.js";
 
 export function createOrder() {
-  /** @type {Map<string, import("./columns.js").Row>} */
+  /** @type {Map<string, import("/page/nodes/columns.js").Row>} */
   let all = new Map();
-  /** @type {import("./columns.js").Row[]} */
+  /** @type {import("/page/nodes/columns.js").Row[]} */
   let rows = [];
   let column = COLUMNS[0];
   let descending = false;

@@ -1,8 +1,8 @@
 // One node: everything the netmap says of it, and what changed.
 
 import {isExitNode, routesOf, subnetsOf, tagName} from "/page/nodes/columns.js";
-import {loadHistory} from "/page/history.js";
-import {age, onlineWord, safe, shortName, textElement, timeElement} from "/page/words.js";
+import {loadHistory} from "/page/history/history.js";
+import {age, onlineWord, safe, shortName, textElement, timeElement} from "/page/format.js";
 
 const ip = (prefix) => prefix.replace(/\/(32|128)$/, "");
 const region = (id, {rest}) => {
@@ -255,7 +255,7 @@ function copyButton(text) {
 /** Without TLS and away from this machine a page has no clipboard of the new kind. */
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
-  const field = Object.assign(document.createElement("textarea"), {value: text, className: "unseen"});
+  const field = Object.assign(document.createElement("textarea"), {value: text, className: "visually-hidden"});
   document.body.append(field);
   field.select();
   const done = document.execCommand("copy");

@@ -1,6 +1,6 @@
 // Follows /events. By fetch and not by EventSource: that one hides comments, so that silence could not be noticed.
 
-import {createRoom} from "/page/stream/room.js";
+import {createTabLimit} from "/page/stream/tab_limit.js";
 import {createParser} from "/page/stream/sse.js";
 
 export const SILENCE_MS = 40_000;
@@ -30,14 +30,14 @@ export function openStream({onEvent, onComment, onState, now = () => performance
   let connected = false;
   let wall = Date.now() - now();
   let paused = false;
-  const room = createRoom({onFull: pause});
+  const tabLimit = createTabLimit({onFull: pause});
 
   function connect() {
     clearTimeout(timer);
     waiting = false;
     paused = false;
     connected = true;
-    room.opened();
+    tabLimit.opened();
     abort = new AbortController();
     heardAt = now();
     follow(abort);
@@ -53,7 +53,7 @@ export function openStream({onEvent, onComment, onState, now = () => performance
       });
       if (response.status === 401) {
         connected = false;
-        room.closed();
+        tabLimit.closed();
         onState({phase: "login"});
         return;
       }
@@ -121,7 +121,7 @@ export function openStream({onEvent, onComment, onState, now = () => performance
   }
 
   function resume() {
-    if (paused && room.looked()) reconnect();
+    if (paused && tabLimit.looked()) reconnect();
   }
 
   /** Leave what there is, and ask anew at once. */

@@ -1,12 +1,12 @@
 /** The processes of a status as rows, in the words of Erlang's supervisors: pure. */
 
-import {safe} from "../words.js";
+import {safe} from "/page/format.js";
 
 const CALM = new Set(["active"]);
 
 /**
  * @param {Object} status What `status --json` prints.
- * @param {{age: Function, bytes: Function}} words
+ * @param {{age: Function, bytes: Function}} format
  * @returns {{key: string, name: string, child: boolean, last: boolean, state: string, restarts: string,
  *   memory: string, up: string, more: string, ended: boolean, tone: ""|"bad"|"waiting"}[]}
  *   The Supervisor, then its children in the order in which they start.

@@ -1,6 +1,6 @@
 /** What happened, in words as `netmap-supervisor history` has them, and floods made short: pure. */
 
-import {age, localTime, safe} from "../words.js";
+import {age, localTime, safe} from "/page/format.js";
 
 const SHOWN = {
   run_started: {version: "version ", control_url: "of "},
@@ -72,12 +72,12 @@ export function what(kind) {
   return safe(bare.replaceAll("_", " "), 60);
 }
 
-/** Whom it is about: the first label of a node's name, or the actor. @param {Happening} one */
+/** Whom it is about: the first label of a node's name, or the actor. @param {Occurrence} one */
 export function who(one) {
   return safe(one.name ? one.name.split(".", 1)[0] : one.subject, 100);
 }
 
-/** @param {Happening} one @param {number} now Milliseconds. */
+/** @param {Occurrence} one @param {number} now Milliseconds. */
 export function detail(one, now) {
   const parts = [];
   const wanted = SHOWN[one.kind];
@@ -133,34 +133,34 @@ function shortKey(given) {
 }
 
 /**
- * A line of what is recent: one happening, or a flood of those of nodes.
+ * A line of what is recent: one occurrence, or a flood of those of nodes.
  *
- * @typedef {{key: string, at: number, tone: Tone, one: ?Happening, count: number, kinds: [string, number][],
+ * @typedef {{key: string, at: number, tone: Tone, one: ?Occurrence, count: number, kinds: [string, number][],
  *   actors: string[]}} Line
  */
 
 const FLOOD = 5;
 const START = 2;
 const STARTING = 3000;
-/** More than so many happenings of nodes in one second, or starts within milliseconds, are told together. */
+/** More than so many occurrences of nodes in one second, or starts within milliseconds, are told together. */
 
 /**
- * @param {Happening[]} happenings In the order of their time.
+ * @param {Occurrence[]} occurrences In the order of their time.
  * @param {number} most Lines.
  * @returns {Line[]} The newest first.
  */
-export function condensed(happenings, most) {
+export function condensed(occurrences, most) {
   const lines = [];
-  let at = happenings.length - 1;
+  let at = occurrences.length - 1;
   while (at >= 0 && lines.length < most) {
-    const last = happenings[at];
+    const last = occurrences[at];
     let first = at;
-    while (first > 0 && together(happenings[first - 1], last)) first -= 1;
+    while (first > 0 && together(occurrences[first - 1], last)) first -= 1;
     if (at - first + 1 > (isOfNode(last.kind) ? FLOOD : START)) {
-      lines.push(flood(happenings.slice(first, at + 1)));
+      lines.push(flood(occurrences.slice(first, at + 1)));
       at = first - 1;
     } else {
-      for (; at >= first && lines.length < most; at -= 1) lines.push(alone(happenings[at]));
+      for (; at >= first && lines.length < most; at -= 1) lines.push(alone(occurrences[at]));
     }
   }
   return lines;
@@ -179,19 +179,19 @@ function alone(one) {
   return {key, at: one.at, tone: toneOf(one.kind), one, count: 1, kinds: [], actors: []};
 }
 
-function flood(happenings) {
+function flood(occurrences) {
   const kinds = new Map();
-  for (const one of happenings) kinds.set(one.kind, (kinds.get(one.kind) ?? 0) + 1);
+  for (const one of occurrences) kinds.set(one.kind, (kinds.get(one.kind) ?? 0) + 1);
   const told = [...kinds].sort((one, other) => other[1] - one[1]);
-  const at = happenings.at(-1).at;
+  const at = occurrences.at(-1).at;
   return {
-    key: `flood ${Math.floor(at / 1000)} ${happenings[0].id}`,
+    key: `flood ${Math.floor(at / 1000)} ${occurrences[0].id}`,
     at,
     tone: toneOf(told[0][0]),
     one: null,
-    count: new Set(happenings.map((one) => one.subject)).size,
+    count: new Set(occurrences.map((one) => one.subject)).size,
     kinds: told,
-    actors: told[0][0] === "actor_started" ? happenings.map(who) : [],
+    actors: told[0][0] === "actor_started" ? occurrences.map(who) : [],
   };
 }
 

@@ -1,4 +1,4 @@
-"""The past in words, and what of it is on the screen: modules that decide, in the browser that runs them."""
+"""A history in words, and what of it is on the screen: modules that decide, in the browser that runs them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser.told_past import WINDOW, answer, at, occurred, past_modules, span
+from tests.support.browser.history_answers import WINDOW, answer, at, occurred, page_modules, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
 
-    from tests.support.browser.told_past import Evaluate
+    from tests.support.browser.history_answers import Evaluate
 
 
 @pytest.fixture(scope="module")
 def evaluate(chromium: Browser) -> Iterator[Evaluate]:
-    with past_modules(chromium) as found:
+    with page_modules(chromium) as found:
         yield found
 
 
@@ -29,7 +29,7 @@ def test_bars_too_short_to_see_become_one_that_tells_the_worst(evaluate: Evaluat
           {since: 0, until: 1000, state: "session"}, {since: 1000, until: 1001, state: "silence"},
           {since: 1001, until: 1002, state: "down"}, {since: 1002, until: 1003, state: "session"},
           {since: 1003, until: 2000, state: "session"}];
-        return spans.visible(segments, {since: 0, until: 2000}, 200).map((one) => [one.state, one.count]);
+        return laneModule.visible(segments, {since: 0, until: 2000}, 200).map((one) => [one.state, one.count]);
         """
     )
     assert found == [["session", 1], ["silence", 3], ["session", 1]]
@@ -57,7 +57,7 @@ def test_the_summary_answers_the_questions_of_the_morning(evaluate: Evaluate) ->
     )
     found = evaluate(
         """
-        const {trust, parts} = summing.summary(remembered.parsed(given.answer), given.window, given.window.until);
+        const {trust, parts} = summing.summary(models.parsed(given.answer), given.window, given.window.until);
         return [trust, ...parts.map((one) => [one.text, ...one.nodes.map((node) => node.name)].join(" "))];
         """,
         {"answer": told, "window": WINDOW},
@@ -82,7 +82,7 @@ def test_what_is_stale_says_why_and_what_is_fresh_does_not(evaluate: Evaluate) -
     first, then = span(0, 150, "stale", reason="silence"), span(150, 300, "fresh", reason="session_started")
     found = evaluate(
         """
-        const tell = (netmap) => summing.summary(remembered.parsed({...given.answer, netmap}), given.window, 0).trust;
+        const tell = (netmap) => summing.summary(models.parsed({...given.answer, netmap}), given.window, 0).trust;
         return [tell(given.netmap.slice(0, 1)), tell(given.netmap)];
         """,
         {"answer": answer(0, 900), "netmap": [first, then], "window": WINDOW},
@@ -101,7 +101,7 @@ def test_before_the_first_word_of_a_history_nothing_was_missed(evaluate: Evaluat
         occurrences=[occurred(1, 601, "netmap_fresh"), occurred(2, 600, "run_started")],
     )
     found = evaluate(
-        "return summing.summary(remembered.parsed(given.answer), given.window, 0).parts.map((one) => one.text);",
+        "return summing.summary(models.parsed(given.answer), given.window, 0).parts.map((one) => one.text);",
         {"answer": told, "window": WINDOW},
     )
     assert found[0].startswith("recorded since ")
@@ -116,7 +116,7 @@ def test_details_are_told_in_words(evaluate: Evaluate) -> None:
         occurred(4, 503, "netmap_stale", reason="of_later"),
     ]
     found = evaluate(
-        "return remembered.parsed(given).happenings.map((one) => happenings.sentence(one, 0));",
+        "return models.parsed(given).occurrences.map((one) => occurrences.sentence(one, 0));",
         answer(0, 900, occurrences=told),
     )
     assert found == [
@@ -133,8 +133,8 @@ def test_processes_that_start_together_are_one_line(evaluate: Evaluate) -> None:
     told = answer(0, 900, occurrences=[*starts, occurred(9, 800, "actor_started", "publisher", pid=7)])
     found = evaluate(
         """
-        const lines = happenings.condensed(remembered.parsed(given).happenings, 50);
-        return lines.map((line) => happenings.lineSentence(line, 900_000));
+        const lines = occurrences.condensed(models.parsed(given).occurrences, 50);
+        return lines.map((line) => occurrences.lineSentence(line, 900_000));
         """,
         told,
     )
@@ -151,8 +151,8 @@ def test_a_flood_of_changes_is_one_line(evaluate: Evaluate) -> None:
     )
     found = evaluate(
         """
-        const lines = happenings.condensed(remembered.parsed(given).happenings, 50);
-        return lines.map((line) => [line.tone, happenings.lineSentence(line, 900_000)]);
+        const lines = occurrences.condensed(models.parsed(given).occurrences, 50);
+        return lines.map((line) => [line.tone, occurrences.lineSentence(line, 900_000)]);
         """,
         told,
     )
@@ -178,11 +178,11 @@ def test_a_flood_of_changes_is_one_line(evaluate: Evaluate) -> None:
          "n1 key changed, key nodekey:aaaaaaaa… → -"),
     ],
 )  # fmt: skip
-def test_a_happening_is_told_as_history_tells_it(
+def test_an_occurrence_is_told_as_history_tells_it(
     evaluate: Evaluate, one: dict[str, Any], sentence: str
 ) -> None:
     told = answer(0, 900, occurrences=[one])
-    body = "return happenings.sentence(remembered.parsed(given).happenings[0], 900_000);"
+    body = "return occurrences.sentence(models.parsed(given).occurrences[0], 900_000);"
     assert evaluate(body, told) == sentence
 
 
@@ -207,25 +207,25 @@ PEER = {"stable_id": "n1", "name": "a.tail.example", "online": True, "tags": ["t
 def test_an_event_is_told_before_the_history_has_it(
     evaluate: Evaluate, event: dict[str, Any], kinds: list[str]
 ) -> None:
-    body = 'return lived.happeningsOf({epoch: 1, seq: 2, ...given}, 5, "fresh").map((one) => one.kind);'
+    body = 'return live.occurrencesOf({epoch: 1, seq: 2, ...given}, 5, "fresh").map((one) => one.kind);'
     assert evaluate(body, event) == kinds
 
 
 def test_without_a_history_what_came_since_the_page_was_opened_is_kept(evaluate: Evaluate) -> None:
     found = evaluate(
         """
-        const kept = lived.createLived(0);
-        kept.told({type: "snapshot", state: "fresh", netmap: {peers: [given, {...given, stable_id: "n2"}]}}, 1000);
-        kept.told({type: "peer_upserted", state: "fresh", epoch: 1, seq: 2, peer: {...given, online: false},
+        const kept = live.createLiveHistory(0);
+        kept.apply({type: "snapshot", state: "fresh", netmap: {peers: [given, {...given, stable_id: "n2"}]}}, 1000);
+        kept.apply({type: "peer_upserted", state: "fresh", epoch: 1, seq: 2, peer: {...given, online: false},
           previous: {online: true}}, 2000);
-        kept.told({type: "state_changed", state: "stale", epoch: 1, seq: 3, reason: "silence"}, 3000);
-        kept.told({type: "peer_removed", state: "stale", epoch: 1, seq: 4, stable_id: "n2", name: "b"}, 4000);
-        const memory = kept.memory(5000, 0);
+        kept.apply({type: "state_changed", state: "stale", epoch: 1, seq: 3, reason: "silence"}, 3000);
+        kept.apply({type: "peer_removed", state: "stale", epoch: 1, seq: 4, stable_id: "n2", name: "b"}, 4000);
+        const model = kept.model(5000, 0);
         const told = (list) => list.map((one) => [one.since, one.until, one.state]);
-        const of = (id) => told(memory.nodes.get(id).spans);
-        const {lanes} = spans.lanesOf(memory, {since: 0, until: 5000}, {most: 9});
-        return {lanes: lanes.map((lane) => lane.id), netmap: told(memory.netmap), n1: of("n1"), n2: of("n2"),
-          later: [...kept.memory(9000, 4500).nodes.keys()]};
+        const of = (id) => told(model.nodes.get(id).spans);
+        const {lanes} = laneModule.lanesOf(model, {since: 0, until: 5000}, {most: 9});
+        return {lanes: lanes.map((lane) => lane.id), netmap: told(model.netmap), n1: of("n1"), n2: of("n2"),
+          later: [...kept.model(9000, 4500).nodes.keys()]};
         """,
         PEER,
     )
@@ -241,11 +241,11 @@ def test_without_a_history_what_came_since_the_page_was_opened_is_kept(evaluate:
 def test_the_window_moves_and_zooms_within_what_is_kept(evaluate: Evaluate) -> None:
     found = evaluate(
         """
-        const live = {length: 100_000, until: null};
+        const now = {length: 100_000, until: null};
         const {panned, zoomed, windowOf} = windows;
         return [
-          panned(live, 1e6, -50_000, 5e5), panned(panned(live, 1e6, -50_000, 5e5), 1e6, 60_000, 5e5),
-          panned(live, 1e6, -9e5, 5e5), zoomed(live, 1e6, 2, null, 5e5), zoomed(live, 1e6, 9, null, 5e5),
+          panned(now, 1e6, -50_000, 5e5), panned(panned(now, 1e6, -50_000, 5e5), 1e6, 60_000, 5e5),
+          panned(now, 1e6, -9e5, 5e5), zoomed(now, 1e6, 2, null, 5e5), zoomed(now, 1e6, 9, null, 5e5),
           windowOf(zoomed({length: 200_000, until: 8e5}, 1e6, 0.5, 7e5, 5e5), 1e6)];
         """
     )
@@ -293,9 +293,9 @@ def test_a_restart_is_said_aloud_and_a_process_that_is_down_shows(evaluate: Eval
     back = actor | {"pid": 9, "generation": 2, "restarts": 1, "last_exit": "signal 9"}
     found = evaluate(
         """
-        const words = await import("/page/words.js");
-        const rows = actors.actorRows({actors: given.slice(0, 2), nursery: null}, words);
-        return [actors.changesOf([given[0]], [given[1]]), actors.changesOf([given[1]], [given[2]]),
+        const format = await import("/page/format.js");
+        const rows = processRows.actorRows({actors: given.slice(0, 2), nursery: null}, format);
+        return [processRows.changesOf([given[0]], [given[1]]), processRows.changesOf([given[1]], [given[2]]),
           rows.map(({state, tone, memory, up}) => [state, tone, memory, up]), rows[0].more];
         """,
         [actor, down, back],
@@ -308,17 +308,17 @@ def test_a_restart_is_said_aloud_and_a_process_that_is_down_shows(evaluate: Eval
     ]
 
 
-def test_what_is_no_history_is_refused_and_an_odd_happening_hides_no_other(evaluate: Evaluate) -> None:
+def test_what_is_no_history_is_refused_and_an_odd_occurrence_hides_no_other(evaluate: Evaluate) -> None:
     odd = {"id": 1, "at": at(200), "after": None, "kind": None, "subject": None, "name": None, "detail": None}
     found = evaluate(
         """
         const read = (text) => {
-          try { return remembered.parsed(JSON.parse(text)); } catch (error) { return error.message; }
+          try { return models.parsed(JSON.parse(text)); } catch (error) { return error.message; }
         };
         const refused = given.wrong.map(read);
-        const memory = remembered.parsed(given.answer);
-        const {lanes} = spans.lanesOf(memory, given.window, {most: 5});
-        const lines = happenings.condensed(memory.happenings, 9).map((one) => happenings.lineSentence(one, 0));
+        const model = models.parsed(given.answer);
+        const {lanes} = laneModule.lanesOf(model, given.window, {most: 5});
+        const lines = occurrences.condensed(model.occurrences, 9).map((one) => occurrences.lineSentence(one, 0));
         return [new Set(refused).size, refused[0], lanes.length, lines];
         """,
         {
@@ -342,7 +342,7 @@ def test_a_node_that_left_keeps_its_name(evaluate: Evaluate) -> None:
         occurrences=[occurred(2, 300, "node_left", "n1") | {"name": "called.tail.example"}],
     )
     found = evaluate(
-        "return spans.lanesOf(remembered.parsed(given.answer), given.window, {most: 5}).lanes.map(telling.laneTitle);",
+        "return laneModule.lanesOf(models.parsed(given.answer), given.window, {most: 5}).lanes.map(labels.laneTitle);",
         {"answer": left, "window": WINDOW},
     )
     assert "called" in found

@@ -1,8 +1,8 @@
 /** The time axis as a table, for those who read it: made only while it is open. */
 
-import {detail, local, what, who} from "./happenings.js";
-import {long} from "./summary.js";
-import {laneTitle, stateWords} from "./telling.js";
+import {detail, local, what, who} from "/page/history/occurrences.js";
+import {long} from "/page/timeline/summary.js";
+import {laneTitle, stateWords} from "/page/timeline/labels.js";
 
 const MOST = 300;
 /** Rows of each table. */
@@ -15,8 +15,8 @@ export function createTable() {
   const title = document.createElement("summary");
   title.textContent = "The same as tables";
   const states = table("What was when", ["Lane", "State", "From", "To", "Time"]);
-  const happenings = table("What happened", ["Time", "What", "Who", "Detail"]);
-  element.append(title, happenings.element, states.element);
+  const occurrences = table("What happened", ["Time", "What", "Who", "Detail"]);
+  element.append(title, occurrences.element, states.element);
   let filled = -Infinity;
   let open = () => {};
   element.addEventListener("toggle", () => {
@@ -30,14 +30,14 @@ export function createTable() {
     onOpen(f) {
       open = f;
     },
-    /** @param {() => {lanes: import("./spans.js").Lane[], now: number}} told Called if somebody looks. */
+    /** @param {() => {lanes: import("/page/timeline/lanes.js").Lane[], now: number}} told Called if somebody looks. */
     show(told) {
       if (!element.open || performance.now() - filled < PACE) return;
       filled = performance.now();
       const {lanes, now} = told();
       const marks = lanes.flatMap((lane) => lane.marks).sort((one, other) => other.at - one.at);
-      happenings.fill(
-        marks.map(({happening: one}) => [local(one.at, now), what(one.kind), who(one), detail(one, now)]),
+      occurrences.fill(
+        marks.map(({occurrence: one}) => [local(one.at, now), what(one.kind), who(one), detail(one, now)]),
       );
       states.fill(
         lanes.flatMap((lane) =>

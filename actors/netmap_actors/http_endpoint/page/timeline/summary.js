@@ -1,7 +1,7 @@
 /** What happened in a window of time, in one line: pure. Times are milliseconds since 1970. */
 
-import {local, trustReason, who} from "./happenings.js";
-import {silences} from "./spans.js";
+import {local, trustReason, who} from "/page/history/occurrences.js";
+import {silences} from "/page/timeline/lanes.js";
 
 /** A span of time, exact to its second: "2 min 10 s", "41 min", "3 h 5 min". @param {number} ms */
 export function long(ms) {
@@ -24,25 +24,25 @@ export function counted(count, one, many = `${one}s`) {
 }
 
 /**
- * @param {import("./remembered.js").Memory} memory
- * @param {import("./spans.js").Window} window
+ * @param {import("/page/history/model.js").HistoryModel} model
+ * @param {import("/page/timeline/lanes.js").Window} window
  * @param {number} now
  * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[],
  *   count: number}[]}} `trust`: since when what is shown is true, or why it is not; `parts`: what happened;
  *   `nodes`: the last NAMED of `count`.
  */
-export function summary(memory, window, now) {
-  const within = memory.happenings.filter((one) => one.at >= window.since && one.at < window.until);
+export function summary(model, window, now) {
+  const within = model.occurrences.filter((one) => one.at >= window.since && one.at < window.until);
   const parts = [];
   const add = (text, tone = "", nodes = [], count = 0) => parts.push({text, tone, nodes, count});
-  const first = beginning(memory);
-  const unseen = total(memory.gaps.filter((gap) => gap.since > first), window);
+  const first = beginning(model);
+  const unseen = total(model.gaps.filter((gap) => gap.since > first), window);
   if (first > window.since) add(`recorded since ${local(first, now)}`);
   const runs = within.filter((one) => one.kind === "run_started" && one.at > first).length;
   if (runs > 0) add(`the daemon was started ${times(runs)}`);
   if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, unseen >= 60_000 ? "bad" : "");
-  if (memory.connection !== null) {
-    const sessions = memory.connection.filter((one) => one.state === "session" && overlaps(one, window));
+  if (model.connection !== null) {
+    const sessions = model.connection.filter((one) => one.state === "session" && overlaps(one, window));
     add(counted(sessions.length, "session"), sessions.length === 0 ? "bad" : "");
   }
   const silent = within.filter((one) => one.kind === "silence_detected").length;
@@ -51,7 +51,7 @@ export function summary(memory, window, now) {
   const wakes = within.filter((one) => one.kind === "wake_detected");
   const slept = wakes.reduce((sum, one) => sum + (one.detail.slept_s ?? 0), 0);
   if (slept > 0) add(`slept ${long(slept * 1000)}`);
-  const stale = total(memory.netmap.filter((one) => one.state === "stale"), window);
+  const stale = total(model.netmap.filter((one) => one.state === "stale"), window);
   if (stale >= 1000) add(`stale for ${long(stale)}`, "bad");
   for (const [name, count] of restarts(within)) {
     add(`${name.replaceAll("_", " ")} restarted ${times(count)}`, "bad");
@@ -62,10 +62,10 @@ export function summary(memory, window, now) {
     const named = nodes.slice(-NAMED).reverse().map((one) => ({id: one.subject, name: who(one)}));
     add(`${counted(nodes.length, "node")} ${word}`, "", named, nodes.length);
   }
-  if (memory.happeningsSince > Math.max(window.since, memory.since)) {
-    add(`what happened before ${local(memory.happeningsSince, now)} is not counted`);
+  if (model.occurrencesSince > Math.max(window.since, model.since)) {
+    add(`what happened before ${local(model.occurrencesSince, now)} is not counted`);
   }
-  return {trust: trustOf(memory, now), parts};
+  return {trust: trustOf(model, now), parts};
 }
 
 function times(count) {
@@ -85,9 +85,9 @@ const MOVES = [
 const NAMED = 5;
 /** So many nodes of each kind are named. */
 
-function last(happenings, kind, undone) {
+function last(occurrences, kind, undone) {
   const found = new Map();
-  for (const one of happenings) {
+  for (const one of occurrences) {
     if (one.kind === kind) {
       found.delete(one.subject); // it is the last one now
       found.set(one.subject, one);
@@ -99,14 +99,14 @@ function last(happenings, kind, undone) {
 }
 
 /** When the first word of this history was written, before which nothing was missed; -Infinity: long ago. */
-export function beginning({happenings}) {
-  return happenings.some((one) => one.id === 1) ? happenings[0].at : -Infinity;
+export function beginning({occurrences}) {
+  return occurrences.some((one) => one.id === 1) ? occurrences[0].at : -Infinity;
 }
 
 /** By name, without control_connection: each of its ends is the end of a session, too. */
-function restarts(happenings) {
+function restarts(occurrences) {
   const found = new Map();
-  for (const {kind, subject, detail} of happenings) {
+  for (const {kind, subject, detail} of occurrences) {
     if (kind === "actor_started" && detail.generation > 1 && subject !== "control_connection") {
       found.set(subject, (found.get(subject) ?? 0) + 1);
     }
@@ -114,18 +114,18 @@ function restarts(happenings) {
   return found;
 }
 
-function trustOf(memory, now) {
-  const last = memory.netmap.at(-1);
+function trustOf(model, now) {
+  const last = model.netmap.at(-1);
   if (last === undefined) return "";
   let since = last.since;
-  for (const one of [...memory.netmap].reverse()) {
+  for (const one of [...model.netmap].reverse()) {
     if (one.state !== last.state || one.until < since) break;
     since = one.since;
   }
   // What made it fresh again answers no question.
   const given = last.state === "fresh" || typeof last.detail.reason !== "string" ? "" : last.detail.reason;
   const reason = given ? trustReason(given) : "";
-  const begun = `since ${since > memory.since ? "" : "before "}${local(since, now)}`;
+  const begun = `since ${since > model.since ? "" : "before "}${local(since, now)}`;
   return [`${last.state} ${begun}`, reason].filter(Boolean).join(": ");
 }
 

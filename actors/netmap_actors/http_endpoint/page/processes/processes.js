@@ -1,6 +1,6 @@
 /** The tree of processes, and what is degraded: of GET /status, each 5 s while the page is visible. */
 
-import {actorRows, changesOf} from "./past/actors.js";
+import {actorRows, changesOf} from "/page/processes/rows.js";
 
 const OLD = 12_000;
 /** Milliseconds after which the last answer is said to be old. */
@@ -8,8 +8,8 @@ const COLUMNS = [
   ["name", "Process"], ["state", "State"], ["restarts", "Restarts"], ["memory", "Memory"], ["up", "Up"],
 ];
 
-/** @param {HTMLElement} element @param {{status: Object, store: Object, words: Object}} page */
-export function mount(element, {store, status, words}) {
+/** @param {HTMLElement} element @param {{status: Object, store: Object, format: Object}} page */
+export function mount(element, {store, status, format}) {
   const make = (tag, className, text) => {
     const made = document.createElement(tag);
     if (className) made.className = className;
@@ -19,14 +19,14 @@ export function mount(element, {store, status, words}) {
   const degraded = make("ul", "degraded");
   degraded.setAttribute("role", "list");
   const old = make("p", "notice", "Not asked yet.");
-  const spoken = make("p", "unseen");
+  const spoken = make("p", "visually-hidden");
   spoken.setAttribute("role", "status");
   const box = make("div", "scrolls");
   box.tabIndex = 0;
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Processes");
   const table = make("table", "processes");
-  const caption = make("caption", "unseen", "The Supervisor and its children, in the order of their start");
+  const caption = make("caption", "visually-hidden", "The Supervisor and its children, in the order of their start");
   const head = make("thead");
   const headRow = make("tr");
   for (const [name, title] of COLUMNS) {
@@ -57,7 +57,7 @@ export function mount(element, {store, status, words}) {
     box.hidden = false;
     old.hidden = true;
     element.classList.remove("old");
-    const wanted = actorRows(told, words);
+    const wanted = actorRows(told, format);
     const there = new Set(wanted.map((row) => row.key));
     for (const [key, row] of rows) {
       if (there.has(key)) continue;
@@ -99,8 +99,8 @@ export function mount(element, {store, status, words}) {
     degraded.replaceChildren(
       ...conditions.map(({code, text: why, since}) => {
         const item = make("li");
-        item.append(make("strong", "", `Degraded, ${words.safe(code, 60).replaceAll("_", " ")}: `));
-        item.append(words.safe(why, 1000), " Since ", words.timeElement(since), ".");
+        item.append(make("strong", "", `Degraded, ${format.safe(code, 60).replaceAll("_", " ")}: `));
+        item.append(format.safe(why, 1000), " Since ", format.timeElement(since), ".");
         return item;
       }),
     );
@@ -115,7 +115,7 @@ export function mount(element, {store, status, words}) {
     }
     element.classList.add("old");
     old.hidden = false;
-    const silent = words.age((performance.now() - at) / 1000);
+    const silent = format.age((performance.now() - at) / 1000);
     say(old, `The Supervisor has not answered for ${silent}: this is how it was.`);
   }
 

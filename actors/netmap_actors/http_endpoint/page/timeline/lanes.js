@@ -1,6 +1,6 @@
 /** From what is remembered to lanes that cover a window of time: pure. Times are milliseconds since 1970. */
 
-import {isOfNode, sentence, toneOf} from "./happenings.js";
+import {isOfNode, sentence, toneOf} from "/page/history/occurrences.js";
 
 /**
  * @typedef {{since: number, until: number}} Window
@@ -10,7 +10,7 @@ import {isOfNode, sentence, toneOf} from "./happenings.js";
  *   for), `unheard` (later than the last answer). Of the netmap: fresh, stale, none, unseen. Of the
  *   connection: session, attempt, silence, asleep, down. Of a process: active, down, unseen. Of a node: online,
  *   offline, unknown, stale (the netmap was not fresh), absent. Of many nodes or processes: many.
- * @typedef {{key: string, at: number, tone: string, happening: import("./remembered.js").Happening}} Mark
+ * @typedef {{key: string, at: number, tone: string, occurrence: import("/page/history/model.js").Occurrence}} Mark
  * @typedef {{id: string, kind: "netmap"|"connection"|"actor"|"actors"|"node"|"nodes", title: string,
  *   subject: string, segments: Segment[], marks: Mark[]}} Lane
  */
@@ -23,41 +23,41 @@ const OF_NETMAP = new Set([
 
 /**
  * The lanes of a window. In each the segments follow each other from its beginning to its end, and every
- * happening of the window is a mark of exactly one lane.
+ * occurrence of the window is a mark of exactly one lane.
  *
- * @param {import("./remembered.js").Memory} memory
+ * @param {import("/page/history/model.js").HistoryModel} model
  * @param {Window} window
  * @param {{most: number, wanted?: string}} options `most`: lanes of nodes; `wanted`: a part of the names of
  *   those that are wanted, else those that changed.
  * @returns {{lanes: Lane[], more: number}} `more`: nodes that changed and have no lane.
  */
-export function lanesOf(memory, window, {most, wanted = ""}) {
-  const happenings = memory.happenings.filter((one) => one.at >= window.since && one.at < window.until);
-  const chosen = chosenNodes(memory, window, happenings, wanted.toLowerCase());
+export function lanesOf(model, window, {most, wanted = ""}) {
+  const occurrences = model.occurrences.filter((one) => one.at >= window.since && one.at < window.until);
+  const chosen = chosenNodes(model, window, occurrences, wanted.toLowerCase());
   const shown = chosen.slice(0, most);
   const lanes = [
-    lane("netmap", "netmap", "Netmap", "", painted(ground(memory, window, "unseen"), memory.netmap)),
+    lane("netmap", "netmap", "Netmap", "", painted(ground(model, window, "unseen"), model.netmap)),
   ];
-  if (memory.connection !== null) {
-    lanes.push(lane("connection", "connection", "Connection", "", connectionOf(memory, window)));
+  if (model.connection !== null) {
+    lanes.push(lane("connection", "connection", "Connection", "", connectionOf(model, window)));
   }
-  for (const [name, segments] of actorsOf(memory, window, happenings)) {
+  for (const [name, segments] of actorsOf(model, window, occurrences)) {
     lanes.push(lane(`actor:${name}`, "actor", name.replaceAll("_", " "), name, segments));
   }
   const unseen = painted(
-    painted(span(window, "absent"), memory.netmap.filter((one) => one.state !== "fresh").map(stale)),
-    edges(memory, window),
+    painted(span(window, "absent"), model.netmap.filter((one) => one.state !== "fresh").map(stale)),
+    edges(model, window),
   );
   for (const {id, name} of shown) {
-    const spans = memory.nodes.get(id)?.spans ?? [];
+    const spans = model.nodes.get(id)?.spans ?? [];
     lanes.push(lane(`node:${id}`, "node", name, id, painted(unseen, spans)));
   }
   const more = chosen.length - shown.length;
   const byId = new Map(lanes.map((one) => [one.id, one]));
-  const nodes = lane("nodes", "nodes", "Other nodes", "", ground(memory, window, "many"));
-  const actors = lane("actors", "actors", "Other processes", "", ground(memory, window, "many"));
-  for (const one of happenings) {
-    const mark = {key: `${one.id}`, at: one.at, tone: toneOf(one.kind), happening: one};
+  const nodes = lane("nodes", "nodes", "Other nodes", "", ground(model, window, "many"));
+  const actors = lane("actors", "actors", "Other processes", "", ground(model, window, "many"));
+  for (const one of occurrences) {
+    const mark = {key: `${one.id}`, at: one.at, tone: toneOf(one.kind), occurrence: one};
     (byId.get(laneIdOf(one)) ?? (isOfNode(one.kind) ? nodes : actors)).marks.push(mark);
   }
   if (actors.marks.length > 0) lanes.splice(lanes.findLastIndex(({kind}) => kind !== "node") + 1, 0, actors);
@@ -84,16 +84,16 @@ function span(window, state) {
 }
 
 /** What is known of the window at all. */
-function edges(memory, window) {
-  const out = memory.gaps.map((gap) => ({...gap, state: "unrecorded", detail: {}}));
+function edges(model, window) {
+  const out = model.gaps.map((gap) => ({...gap, state: "unrecorded", detail: {}}));
   const {since, until} = window;
-  if (since < memory.since) out.unshift({since, until: memory.since, state: "unloaded", detail: {}});
-  if (until > memory.until) out.push({since: memory.until, until, state: "unheard", detail: {}});
+  if (since < model.since) out.unshift({since, until: model.since, state: "unloaded", detail: {}});
+  if (until > model.until) out.push({since: model.until, until, state: "unheard", detail: {}});
   return out;
 }
 
-function ground(memory, window, state) {
-  return painted(span(window, state), edges(memory, window));
+function ground(model, window, state) {
+  return painted(span(window, state), edges(model, window));
 }
 
 /**
@@ -141,32 +141,32 @@ function one(segments) {
   return out;
 }
 
-function connectionOf(memory, window) {
-  const segments = painted(ground(memory, window, "down"), memory.connection);
-  return painted(painted(segments, silences(memory.happenings)), sleeps(memory.happenings));
+function connectionOf(model, window) {
+  const segments = painted(ground(model, window, "down"), model.connection);
+  return painted(painted(segments, silences(model.occurrences)), sleeps(model.occurrences));
 }
 
 /** Spans of silence, without the time this machine slept: then nobody listened. @returns {Segment[]} */
-export function silences(happenings) {
-  const told = lengths(happenings, "silence_detected", "silent_for", "silence");
-  return painted(told, sleeps(happenings)).filter((one) => one.state === "silence");
+export function silences(occurrences) {
+  const told = lengths(occurrences, "silence_detected", "silent_for", "silence");
+  return painted(told, sleeps(occurrences)).filter((one) => one.state === "silence");
 }
 
-function sleeps(happenings) {
-  return lengths(happenings, "wake_detected", "slept_s", "asleep");
+function sleeps(occurrences) {
+  return lengths(occurrences, "wake_detected", "slept_s", "asleep");
 }
 
-/** Spans that a happening at their end tells of, in order; `name`: of the detail that has their seconds. */
-function lengths(happenings, kind, name, state) {
-  return happenings
+/** Spans that an occurrence at their end tells of, in order; `name`: of the detail that has their seconds. */
+function lengths(occurrences, kind, name, state) {
+  return occurrences
     .filter((one) => one.kind === kind && one.detail[name] > 0)
     .map(({at, detail}) => ({since: at - detail[name] * 1000, until: at, state, detail: {seconds: detail[name]}}))
     .sort((one, other) => one.since - other.since);
 }
 
 /** Of the processes that ended in the window, in the order of their first end there. */
-function actorsOf(memory, window, happenings) {
-  const told = new Set(happenings.filter((one) => one.kind === "actor_exited").map((one) => one.subject));
+function actorsOf(model, window, occurrences) {
+  const told = new Set(occurrences.filter((one) => one.kind === "actor_exited").map((one) => one.subject));
   told.delete(CONNECTION);
   const spans = new Map([...told].map((name) => [name, []]));
   const last = new Map();
@@ -176,7 +176,7 @@ function actorsOf(memory, window, happenings) {
       spans.get(name)?.push({since: begun.at, until: at, state: begun.state, detail: begun.detail});
     }
   };
-  for (const one of memory.happenings) {
+  for (const one of model.occurrences) {
     if (one.kind === "run_started") {
       for (const name of told) {
         end(name, one.at);
@@ -187,12 +187,12 @@ function actorsOf(memory, window, happenings) {
     const active = one.kind === "actor_started";
     // What was there before the first word of it: a process that ends was there, and one that starts was not.
     if (!last.has(one.subject)) {
-      last.set(one.subject, {at: memory.since, state: active ? "unseen" : "active", detail: {}});
+      last.set(one.subject, {at: model.since, state: active ? "unseen" : "active", detail: {}});
     }
     end(one.subject, one.at);
     last.set(one.subject, {at: one.at, state: active ? "active" : "down", detail: one.detail});
   }
-  const beyond = edges(memory, window);
+  const beyond = edges(model, window);
   return [...spans].map(([name, list]) => {
     const begun = last.get(name);
     if (begun !== undefined) {
@@ -203,9 +203,9 @@ function actorsOf(memory, window, happenings) {
 }
 
 /** Nodes whose names are wanted, else those that changed: who is gone first, then whoever changed last. */
-function chosenNodes(memory, window, happenings, wanted) {
+function chosenNodes(model, window, occurrences, wanted) {
   const changed = new Map();
-  for (const one of happenings) {
+  for (const one of occurrences) {
     if (!isOfNode(one.kind)) continue;
     const known = changed.get(one.subject) ?? {id: one.subject, name: one.name, at: 0, gone: false};
     known.at = one.at;
@@ -214,7 +214,7 @@ function chosenNodes(memory, window, happenings, wanted) {
     if (one.kind === "node_joined" || one.kind === "node_online") known.gone = false;
     changed.set(one.subject, known);
   }
-  for (const [id, node] of memory.nodes) {
+  for (const [id, node] of model.nodes) {
     const known = changed.get(id);
     if (known !== undefined) {
       known.name = node.name || known.name;
@@ -304,8 +304,8 @@ const TONES = ["bad", "gone", "come", "other", "good"];
 
 /** What a mark says: its sentence, or how many there are and the first. @param {{marks: Mark[]}} cluster */
 export function clusterSentence(cluster, now) {
-  const told = cluster.marks.slice(0, 4).map((mark) => sentence(mark.happening, now));
+  const told = cluster.marks.slice(0, 4).map((mark) => sentence(mark.occurrence, now));
   const rest = cluster.marks.length - told.length;
   if (rest <= 0) return told.join("; ");
-  return `${cluster.marks.length} happenings: ${told.join("; ")}; and ${rest} more`;
+  return `${cluster.marks.length} occurrences: ${told.join("; ")}; and ${rest} more`;
 }

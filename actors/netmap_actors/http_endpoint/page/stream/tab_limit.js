@@ -9,7 +9,7 @@ const MOST = 4;
  *   `onFull`: MOST other tabs opened theirs later, and nobody looks at this one: its stream has to make way
  * @returns {{opened: () => void, closed: () => void, looked: () => boolean}}  what this tab does with its stream
  */
-export function createRoom({onFull, looked = isLookedAt, channel = new BroadcastChannel("netmap-streams")}) {
+export function createTabLimit({onFull, looked = isLookedAt, channel = new BroadcastChannel("netmap-streams")}) {
   // No randomUUID: without TLS, away from this machine, there is none.
   const own = crypto.getRandomValues(new Uint32Array(4)).join("-");
   const later = new Set();

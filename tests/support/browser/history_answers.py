@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 WINDOW = {"since": 100_000, "until": 900_000}
 IMPORTS = """
-const [remembered, spans, summing, happenings, lived, windows, axis, telling, actors] = await Promise.all(
-  ["remembered", "spans", "summary", "happenings", "lived", "window", "axis", "telling", "actors"].map(
-    (name) => import(`/page/past/${name}.js`)));
+const [models, occurrences, live, laneModule, summing, windows, axis, labels, processRows] = await Promise.all(
+  ["history/model", "history/occurrences", "history/live", "timeline/lanes", "timeline/summary", "timeline/window",
+   "timeline/axis", "timeline/labels", "processes/rows"].map((name) => import(`/page/${name}.js`)));
 """
 
 
 @contextlib.contextmanager
-def past_modules(chromium: Browser) -> Iterator[Evaluate]:
+def page_modules(chromium: Browser) -> Iterator[Evaluate]:
     """`evaluate(body, given)`: what the body of a function of `given` returns, with the page's modules at hand."""
     with blank_page(chromium, "Europe/Berlin") as page:
         yield lambda body, given=None: page.evaluate(f"async (given) => {{{IMPORTS}{body}}}", given)

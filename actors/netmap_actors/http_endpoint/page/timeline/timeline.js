@@ -1,15 +1,15 @@
 /** The time axis: what happened, lane by lane, and the line above it that says it in short. */
 
-import {HOUR, LONGEST, follow} from "./history.js";
-import {DAY} from "./past/axis.js";
-import {createAxis, createLanePicture, legend, patterns} from "./past/drawing.js";
-import {local} from "./past/happenings.js";
-import {createHeadline, make} from "./past/headline.js";
-import {clusterSentence, lanesOf} from "./past/spans.js";
-import {beginning, counted} from "./past/summary.js";
-import {createTable} from "./past/table.js";
-import {barSentence, laneTitle} from "./past/telling.js";
-import {panned, windowOf, zoomed} from "./past/window.js";
+import {HOUR, LONGEST, follow} from "/page/history/history.js";
+import {DAY} from "/page/timeline/axis.js";
+import {createAxis, createLanePicture, legend, patterns} from "/page/timeline/drawing.js";
+import {local} from "/page/history/occurrences.js";
+import {createHeadline, make} from "/page/timeline/headline.js";
+import {clusterSentence, lanesOf} from "/page/timeline/lanes.js";
+import {beginning, counted} from "/page/timeline/summary.js";
+import {createTable} from "/page/timeline/table.js";
+import {barSentence, laneTitle} from "/page/timeline/labels.js";
+import {panned, windowOf, zoomed} from "/page/timeline/window.js";
 
 const LENGTHS = [["1 h", HOUR], ["8 h", 8 * HOUR], ["24 h", DAY], ["7 d", 7 * DAY]];
 const SHORT = HOUR / 6;
@@ -31,7 +31,7 @@ const HELP =
  * @param {{store: Object, status: Object, select: (id: ?string) => void}} page
  */
 export function mount(element, {store, status, select}) {
-  const past = follow(store);
+  const history = follow(store);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let view = {length: 8 * HOUR, until: null};
   let wanted = "";
@@ -53,8 +53,8 @@ export function mount(element, {store, status, select}) {
   const ring = make("div", "ring");
   const tip = make("p", "tip");
   const more = make("p", "more");
-  const help = make("p", "unseen", HELP);
-  const spoken = make("p", "unseen");
+  const help = make("p", "visually-hidden", HELP);
+  const spoken = make("p", "visually-hidden");
   spoken.setAttribute("role", "status");
   help.id = "timeline-help";
   for (const one of [nowLine, ring, tip]) one.hidden = true;
@@ -96,8 +96,8 @@ export function mount(element, {store, status, select}) {
     moves.append(button);
     return button;
   };
-  const pan = (share) => look(panned(view, past.now(), view.length * share, LONGEST));
-  const zoom = (factor, about = null) => look(zoomed(view, past.now(), factor, about, LONGEST));
+  const pan = (share) => look(panned(view, history.now(), view.length * share, LONGEST));
+  const zoom = (factor, about = null) => look(zoomed(view, history.now(), factor, about, LONGEST));
   action("←", "Earlier", () => pan(-0.5));
   const later = action("→", "Later", () => pan(0.5));
   action("+", "Zoom in", () => zoom(0.5, cursor?.at ?? null));
@@ -116,7 +116,7 @@ export function mount(element, {store, status, select}) {
 
   function look(next) {
     view = next;
-    past.cover(windowOf(view, past.now()).since);
+    history.cover(windowOf(view, history.now()).since);
     redraw();
   }
 
@@ -143,10 +143,10 @@ export function mount(element, {store, status, select}) {
 
   function draw() {
     dirty = false;
-    const now = past.now();
+    const now = history.now();
     const window = windowOf(view, now);
     drawnAt = performance.now();
-    headline.show(past, view, window, now);
+    headline.show(history, view, window, now);
     for (const [button, ms] of lengths) {
       button.setAttribute("aria-pressed", String(view.length === ms && view.until === null));
     }
@@ -154,7 +154,7 @@ export function mount(element, {store, status, select}) {
     shown.textContent = view.until === null ? "" : `${local(window.since, now)} to ${local(window.until, now)}`;
     width = Math.max(80, axisBox.clientWidth);
     axis.draw(window, width);
-    const made = lanesOf(remembered(), window, {most: MOST_LANES, wanted});
+    const made = lanesOf(withRecent(), window, {most: MOST_LANES, wanted});
     lanes = made.lanes.map((lane) => drawLane(lane, window));
     const there = new Set(made.lanes.map((lane) => lane.id));
     for (const [id, picture] of pictures) {
@@ -178,9 +178,9 @@ export function mount(element, {store, status, select}) {
   }
 
   /** With what came over /events and is not in the history yet. */
-  function remembered() {
-    const happenings = past.recent();
-    return happenings === past.memory.happenings ? past.memory : {...past.memory, happenings};
+  function withRecent() {
+    const occurrences = history.recent();
+    return occurrences === history.model.occurrences ? history.model : {...history.model, occurrences};
   }
 
   function drawLane(lane, window) {
@@ -212,7 +212,7 @@ export function mount(element, {store, status, select}) {
     return items.sort((one, other) => one.x - other.x || one.width - other.width);
   }
 
-  function told(item, now) {
+  function describe(item, now) {
     const said = item.cluster
       ? `${local(item.at, now)} ${clusterSentence(item.cluster, now)}`
       : barSentence(item.lane, item.bar, now);
@@ -220,7 +220,7 @@ export function mount(element, {store, status, select}) {
   }
 
   function showTip(item, row) {
-    tip.textContent = told(item, past.now());
+    tip.textContent = describe(item, history.now());
     tip.hidden = false;
     const left = axisBox.offsetLeft + item.x + (item.cluster ? 0 : Math.min(item.width, 40) / 2);
     const below = row.offsetTop + row.offsetHeight + 2 - plot.scrollTop;
@@ -264,7 +264,7 @@ export function mount(element, {store, status, select}) {
     place(ring, {left: axisBox.offsetLeft + left, top: found.row.offsetTop + inRow});
     ring.style.setProperty("width", `${wide}px`);
     if (speak) {
-      spoken.textContent = told(item, past.now());
+      spoken.textContent = describe(item, history.now());
       found.row.scrollIntoView({block: "nearest"});
     }
     showTip(item, found.row);
@@ -285,7 +285,7 @@ export function mount(element, {store, status, select}) {
     const now = lanes.findIndex((one) => one.lane.id === cursor?.lane);
     const next = lanes[Math.max(0, Math.min(lanes.length - 1, now + by))];
     if (next === undefined) return;
-    cursor = {lane: next.lane.id, at: cursor?.at ?? past.now(), mark: cursor?.mark ?? true};
+    cursor = {lane: next.lane.id, at: cursor?.at ?? history.now(), mark: cursor?.mark ?? true};
     showCursor(true);
   }
 
@@ -299,7 +299,7 @@ export function mount(element, {store, status, select}) {
   function openItem(item, lane) {
     if (lane.kind === "node") select(lane.subject);
     else if (item?.cluster && lane.kind === "nodes" && item.cluster.marks.length === 1) {
-      select(item.cluster.marks[0].happening.subject);
+      select(item.cluster.marks[0].occurrence.subject);
     } else if (item?.cluster && item.cluster.marks.length > 1) zoom(0.25, item.at);
   }
 
@@ -340,7 +340,7 @@ export function mount(element, {store, status, select}) {
       if (!drag.moved) plot.setPointerCapture(event.pointerId);
       drag.moved = true;
       tip.hidden = true;
-      look(panned(drag.view, past.now(), (-dx / width) * view.length, LONGEST));
+      look(panned(drag.view, history.now(), (-dx / width) * view.length, LONGEST));
       return;
     }
     const found = at(event);
@@ -366,28 +366,28 @@ export function mount(element, {store, status, select}) {
     if (!event.ctrlKey) return;
     event.preventDefault();
     const x = event.clientX - axisBox.getBoundingClientRect().left;
-    const {since} = windowOf(view, past.now());
+    const {since} = windowOf(view, history.now());
     zoom(event.deltaY > 0 ? 1.25 : 0.8, since + (x / width) * view.length);
   }, {passive: false});
 
   // When.
 
-  const ended = past.onHistory(() => {
-    if (past.state === "loading") return;
+  const ended = history.onHistory(() => {
+    if (history.state === "loading") return;
     ended();
     // Where nothing is known of most of eight hours, a shorter time is looked at.
-    const young = past.state === "off" || past.now() - beginning(past.memory) < HOUR;
+    const young = history.state === "off" || history.now() - beginning(history.model) < HOUR;
     if (young && view.length === 8 * HOUR && view.until === null) {
-      look({length: past.state === "off" ? SHORT : HOUR, until: null});
+      look({length: history.state === "off" ? SHORT : HOUR, until: null});
     }
   });
-  past.onHistory(redrawSoon);
+  history.onHistory(redrawSoon);
   const processesOf = ({actors}) =>
     actors.map(({name, pid, restarts}) => `${name} ${pid} ${restarts}`).join();
   let processes = store.status ? processesOf(store.status) : "";
   status?.subscribe((told) => {
     const now = processesOf(told);
-    past.heard(processes !== "" && now !== processes);
+    history.heard(processes !== "" && now !== processes);
     processes = now;
   });
   new ResizeObserver(redraw).observe(plot);

@@ -1,9 +1,9 @@
 /** What came over /events since the page was opened, in the shape of a history: pure. */
 
-import {nothing} from "./remembered.js";
+import {emptyModel} from "/page/history/model.js";
 
 const MOST = 2000;
-/** Happenings that are kept. */
+/** Occurrences that are kept. */
 
 const FIELDS = {
   name: "node_renamed",
@@ -16,13 +16,13 @@ const FIELDS = {
 /** Fields of a node and what a change of each is called, as the daemon's own history calls it. */
 
 /**
- * What an event of /events tells, as happenings.
+ * What an event of /events tells, as occurrences.
  *
  * @param {Object} event @param {number} at When it came, milliseconds.
  * @param {?string} trusted The state of the netmap before it; null: none was told.
- * @returns {import("./remembered.js").Happening[]}
+ * @returns {import("/page/history/model.js").Occurrence[]}
  */
-export function happeningsOf(event, at, trusted) {
+export function occurrencesOf(event, at, trusted) {
   const made = [];
   const add = (kind, subject = "", name = "", detail = {}) => {
     const id = `${event.epoch}:${event.seq}:${made.length}`;
@@ -63,8 +63,8 @@ export function stateOf(online) {
  *
  * @param {number} opened When the page was opened, milliseconds.
  */
-export function createLived(opened) {
-  const memory = {...nothing(opened), connection: null};
+export function createLiveHistory(opened) {
+  const model = {...emptyModel(opened), connection: null};
   let trusted = null;
 
   function enter(spans, state, at) {
@@ -75,19 +75,19 @@ export function createLived(opened) {
   }
 
   function seen(peer, at) {
-    let node = memory.nodes.get(peer.stable_id);
-    if (node === undefined) memory.nodes.set(peer.stable_id, (node = { name: peer.name, spans: [] }));
+    let node = model.nodes.get(peer.stable_id);
+    if (node === undefined) model.nodes.set(peer.stable_id, (node = { name: peer.name, spans: [] }));
     node.name = peer.name;
     enter(node.spans, stateOf(peer.online), at);
   }
 
   return {
-    /** @param {Object} event @param {number} at @returns {import("./remembered.js").Happening[]} */
-    told(event, at) {
-      const made = happeningsOf(event, at, trusted);
+    /** @param {Object} event @param {number} at @returns {import("/page/history/model.js").Occurrence[]} */
+    apply(event, at) {
+      const made = occurrencesOf(event, at, trusted);
       if (event.state !== undefined && event.state !== trusted) {
         trusted = event.state;
-        enter(memory.netmap, trusted, at);
+        enter(model.netmap, trusted, at);
       }
       if (event.type === "snapshot") {
         const there = new Set();
@@ -95,33 +95,33 @@ export function createLived(opened) {
           seen(peer, at);
           there.add(peer.stable_id);
         }
-        for (const [id, node] of memory.nodes) if (!there.has(id)) enter(node.spans, null, at);
+        for (const [id, node] of model.nodes) if (!there.has(id)) enter(node.spans, null, at);
       } else if (event.type === "peer_upserted") {
         seen(event.peer, at);
       } else if (event.type === "peer_removed") {
-        const node = memory.nodes.get(event.stable_id);
+        const node = model.nodes.get(event.stable_id);
         if (node !== undefined) enter(node.spans, null, at);
       }
-      memory.happenings.push(...made);
-      if (memory.happenings.length > 2 * MOST) {
-        memory.happenings = memory.happenings.slice(-MOST);
-        memory.happeningsSince = memory.happenings[0].at;
+      model.occurrences.push(...made);
+      if (model.occurrences.length > 2 * MOST) {
+        model.occurrences = model.occurrences.slice(-MOST);
+        model.occurrencesSince = model.occurrences[0].at;
       }
       return made;
     },
-    /** @returns {import("./remembered.js").Memory} What was seen until `at`, from `since` on. */
-    memory(at, since) {
+    /** @returns {import("/page/history/model.js").HistoryModel} What was seen until `at`, from `since` on. */
+    model(at, since) {
       const close = (spans) =>
         spans.filter((span) => span.since < at).map((span) => ({ ...span, until: Math.min(span.until, at) }));
       const nodes = new Map();
-      for (const [id, node] of memory.nodes) {
+      for (const [id, node] of model.nodes) {
         node.spans = node.spans.filter((span) => span.until > since);
-        if (node.spans.length === 0) memory.nodes.delete(id);
+        if (node.spans.length === 0) model.nodes.delete(id);
         else nodes.set(id, { name: node.name, spans: close(node.spans) });
       }
-      memory.netmap = memory.netmap.filter((span) => span.until > since);
-      const happenings = [...memory.happenings];
-      return {...memory, until: at, netmap: close(memory.netmap), nodes, happenings};
+      model.netmap = model.netmap.filter((span) => span.until > since);
+      const occurrences = [...model.occurrences];
+      return {...model, until: at, netmap: close(model.netmap), nodes, occurrences};
     },
   };
 }

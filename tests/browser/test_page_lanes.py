@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.browser.told_past import WINDOW, answer, at, occurred, past_modules, span
+from tests.support.browser.history_answers import WINDOW, answer, at, occurred, page_modules, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
 
-    from tests.support.browser.told_past import Evaluate
+    from tests.support.browser.history_answers import Evaluate
 
 KINDS = (
     "run_started", "stopping", "gap", "netmap_fresh", "netmap_stale", "login_needed", "map_session_started",
@@ -27,15 +27,15 @@ KINDS = (
 
 @pytest.fixture(scope="module")
 def evaluate(chromium: Browser) -> Iterator[Evaluate]:
-    with past_modules(chromium) as found:
+    with page_modules(chromium) as found:
         yield found
 
 
 LANES = """
-const memory = remembered.parsed(given.answer);
-const {lanes, more} = spans.lanesOf(memory, given.window, {most: 2, ...given.options});
+const model = models.parsed(given.answer);
+const {lanes, more} = laneModule.lanesOf(model, given.window, {most: 2, ...given.options});
 return {more, lanes: lanes.map(({id, segments, marks}) => ({
-  id, marks: marks.map((one) => one.happening.id),
+  id, marks: marks.map((one) => one.occurrence.id),
   segments: segments.map(({since, until, state}) => [since / 1000, until / 1000, state])}))};
 """
 
@@ -108,8 +108,8 @@ def test_a_silence_found_at_a_wake_is_only_as_long_as_somebody_listened(evaluate
         [100, 280, "session"], [280, 299, "silence"], [299, 699, "asleep"], [699, 700, "silence"], [700, 701, "down"],
         [701, 900, "session"],
     ]  # fmt: skip
-    script = """const memory = remembered.parsed(given.answer);
-      return summing.summary(memory, given.window, 900000).parts.map(({text}) => text);"""
+    script = """const model = models.parsed(given.answer);
+      return summing.summary(model, given.window, 900000).parts.map(({text}) => text);"""
     parts = evaluate(script, {"answer": told, "window": WINDOW})
     assert [one for one in parts if "silence" in one or "slept" in one] == [
         "1 silence of 20 s",
@@ -228,8 +228,8 @@ def histories(draw: st.DrawFn) -> dict[str, Any]:
 
 
 COVERS = """
-const memory = remembered.parsed(given.answer);
-const {lanes} = spans.lanesOf(memory, given.window, {most: 2});
+const model = models.parsed(given.answer);
+const {lanes} = laneModule.lanesOf(model, given.window, {most: 2});
 const wrong = [];
 for (const lane of lanes) {
   let at = given.window.since;
@@ -239,19 +239,19 @@ for (const lane of lanes) {
   }
   if (at !== given.window.until) wrong.push(`${lane.id} ends at ${at}`);
   let x = 0;
-  for (const bar of spans.visible(lane.segments, given.window, 300)) {
+  for (const bar of laneModule.visible(lane.segments, given.window, 300)) {
     if (Math.abs(bar.x - x) > 1e-6) wrong.push(`${lane.id}: drawn from ${bar.x}, not ${x}`);
     x = bar.x + bar.width;
   }
   if (Math.abs(x - 300) > 1e-6) wrong.push(`${lane.id}: drawn to ${x}`);
-  const drawn = spans.clustered(lane.marks, given.window, 300).flatMap((one) => one.marks);
+  const drawn = laneModule.clustered(lane.marks, given.window, 300).flatMap((one) => one.marks);
   if (drawn.length !== lane.marks.length) wrong.push(`${lane.id}: a mark is not drawn`);
 }
-const marked = lanes.flatMap((lane) => lane.marks.map((one) => one.happening.id)).sort((a, b) => a - b);
-const within = memory.happenings.filter((one) => one.at >= given.window.since && one.at < given.window.until)
+const marked = lanes.flatMap((lane) => lane.marks.map((one) => one.occurrence.id)).sort((a, b) => a - b);
+const within = model.occurrences.filter((one) => one.at >= given.window.since && one.at < given.window.until)
   .map((one) => one.id).sort((a, b) => a - b);
 if (String(marked) !== String(within)) wrong.push(`marked ${marked}, not ${within}`);
-summing.summary(memory, given.window, given.window.until);
+summing.summary(model, given.window, given.window.until);
 return wrong;
 """
 
@@ -262,7 +262,7 @@ return wrong;
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(told=histories(), since=st.integers(0, 900), length=st.integers(1, 1200))
-def test_lanes_cover_the_window_without_overlap_and_tell_every_happening_once(
+def test_lanes_cover_the_window_without_overlap_and_tell_every_occurrence_once(
     evaluate: Evaluate, told: dict[str, Any], since: int, length: int
 ) -> None:
     window = {"since": since * 1000, "until": (since + length) * 1000}
@@ -270,7 +270,7 @@ def test_lanes_cover_the_window_without_overlap_and_tell_every_happening_once(
 
 
 MERGED = """
-const together = remembered.merged(remembered.parsed(given.first), remembered.parsed(given.later));
+const together = models.merged(models.parsed(given.first), models.parsed(given.later));
 if (together === null) return null;
 return {...together, nodes: Object.fromEntries(together.nodes)};
 """
@@ -301,7 +301,7 @@ def test_a_later_answer_goes_on_where_the_first_ended(evaluate: Evaluate) -> Non
     assert [(one["since"], one["until"]) for one in found["connection"]] == [(0, 600_000)]
     assert found["connection"][0]["detail"]["ended"] == {"reason": "silence"}
     assert found["nodes"]["n1"]["name"] == "b"
-    assert [one["id"] for one in found["happenings"]] == [1, 2, 3]
+    assert [one["id"] for one in found["occurrences"]] == [1, 2, 3]
 
 
 def test_what_happened_alone_leaves_the_lanes_as_they_are(evaluate: Evaluate) -> None:
@@ -317,10 +317,10 @@ def test_what_happened_alone_leaves_the_lanes_as_they_are(evaluate: Evaluate) ->
         700,
         occurrences=[occurred(1, 480, "node_renamed", "n1"), occurred(2, 600, "silence_detected")],
     )
-    found = evaluate(MERGED.replace("merged(", "withHappenings("), {"first": first, "later": later})
+    found = evaluate(MERGED.replace("merged(", "withOccurrences("), {"first": first, "later": later})
     assert [(one["since"], one["until"]) for one in found["netmap"]] == [(0, 500_000)]
     assert [(one["since"], one["until"]) for one in found["nodes"]["n1"]["spans"]] == [(0, 500_000)]
-    assert [one["id"] for one in found["happenings"]] == [1, 2]
+    assert [one["id"] for one in found["occurrences"]] == [1, 2]
     assert (found["since"], found["until"]) == (0, 500_000)
 
 
@@ -354,9 +354,9 @@ def test_what_is_kept_is_bounded(evaluate: Evaluate) -> None:
     )
     found = evaluate(
         """
-        const kept = remembered.trimmed(remembered.parsed(given), 100_000, 50, 20);
+        const kept = models.trimmed(models.parsed(given), 100_000, 50, 20);
         return {spans: [...kept.nodes.values()].reduce((sum, node) => sum + node.spans.length, 0),
-          nodes: [...kept.nodes.keys()], count: kept.happenings.length, since: kept.since, marks: kept.happeningsSince};
+          nodes: [...kept.nodes.keys()], count: kept.occurrences.length, since: kept.since, marks: kept.occurrencesSince};
         """,
         told,
     )

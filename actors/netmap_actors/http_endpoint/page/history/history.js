@@ -1,7 +1,7 @@
 /** What the daemon remembers: GET /history, kept current while the page is looked at. */
 
-import {createLived, happeningsOf} from "./past/lived.js";
-import {merged, nothing, parsed, trimmed, withHappenings} from "./past/remembered.js";
+import {createLiveHistory, occurrencesOf} from "/page/history/live.js";
+import {emptyModel, merged, parsed, trimmed, withOccurrences} from "/page/history/model.js";
 
 const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -21,12 +21,12 @@ const EACH = 1.5;
  */
 const MANY_LANES = 500;
 /** With more nodes the lanes are asked for each LATER milliseconds, and what happened alone in between. */
-const MOST_HAPPENINGS = 20_000;
+const MOST_OCCURRENCES = 20_000;
 const MOST_FRESH = 5000;
 const MOST_SPANS = 250_000;
 /** What is kept in memory, some 100 bytes each. */
 const SAME = 10_000;
-/** An event and its happening in the history are of the same time within so many milliseconds. */
+/** An event and its occurrence in the history are of the same time within so many milliseconds. */
 
 /**
  * @typedef {Object} Answer What `history --json` prints.
@@ -87,39 +87,39 @@ export async function loadHistory({since, until, peer, kinds = [], lanes = true,
 
 
 /**
- * @typedef {Object} Past The history of the page.
- * @property {import("./past/remembered.js").Memory} memory
- * @property {"loading"|"kept"|"off"|"login"|"failed"} state `off`: none is kept, and `memory` has what came
- *   since the page was opened; `failed`: see `problem`, `memory` has what is known.
+ * @typedef {Object} PageHistory The history of the page.
+ * @property {import("/page/history/model.js").HistoryModel} model
+ * @property {"loading"|"kept"|"off"|"login"|"failed"} state `off`: none is kept, and `model` has what came
+ *   since the page was opened; `failed`: see `problem`, `model` has what is known.
  * @property {string} problem
  * @property {() => number} now The server's clock, milliseconds since 1970.
- * @property {() => import("./past/remembered.js").Happening[]} recent What happened, with what the history
+ * @property {() => import("/page/history/model.js").Occurrence[]} recent What happened, with what the history
  *   does not tell yet, in the order of time.
  * @property {(stirred: boolean) => void} heard The endpoint answered, so what was seen last holds still;
  *   `stirred`: something happened that /events does not tell.
- * @property {(listener: (past: Past) => void) => (() => void)} onHistory Calls the listener when something is
+ * @property {(listener: (history: PageHistory) => void) => (() => void)} onHistory Calls the listener when something is
  *   known that was not; what it returns ends that.
  * @property {(since: number) => void} cover What is kept shall begin there; what is older may go.
  */
 
-/** @type {?Past} */
-let past = null;
+/** @type {?PageHistory} */
+let history = null;
 
 /**
  * The one history of the page, kept from the first time on that it is asked for.
  *
- * @param {Object} store That of the page. @returns {Past}
+ * @param {Object} store That of the page. @returns {PageHistory}
  */
 export function follow(store) {
-  past ??= createPast(store);
-  return past;
+  history ??= createHistory(store);
+  return history;
 }
 
-function createPast(store) {
+function createHistory(store) {
   const listeners = new Set();
   const opened = Date.now();
   /** Only where no history is kept. */
-  let lived = null;
+  let live = null;
   let trusted = null;
   let skew = 0;
   const now = () => Date.now() + skew;
@@ -135,24 +135,24 @@ function createPast(store) {
   let lanesAt = 0;
 
   const self = {
-    memory: nothing(opened),
+    model: emptyModel(opened),
     state: "loading",
     problem: "",
     now,
     recent() {
-      return fresh.length === 0 ? self.memory.happenings : [...self.memory.happenings, ...fresh].sort(byTime);
+      return fresh.length === 0 ? self.model.occurrences : [...self.model.occurrences, ...fresh].sort(byTime);
     },
     onHistory(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     heard(stirred) {
-      if (lived !== null) livedSoon();
+      if (live !== null) refreshLiveSoon();
       else if (stirred) schedule(pause());
     },
     cover(since) {
       wanted = Math.max(now() - LONGEST, Math.min(since, now() - SHORTEST));
-      if (self.state !== "off" && wanted < self.memory.since - OVERLAP) askAnew();
+      if (self.state !== "off" && wanted < self.model.since - OVERLAP) askAnew();
     },
   };
 
@@ -201,8 +201,8 @@ function createPast(store) {
       // Before the first answer nobody knows how far the browser's clock is from the server's.
       // It may have been set meanwhile, by years where a machine starts in 1970.
       const ago = `${Math.ceil(Math.min(Math.max(now() - wanted, SHORTEST), LONGEST) / 1000)}s`;
-      const since = whole ? ago : new Date(self.memory.until - OVERLAP).toISOString();
-      const lanes = whole || self.memory.nodes.size <= MANY_LANES || began - lanesAt >= LATER;
+      const since = whole ? ago : new Date(self.model.until - OVERLAP).toISOString();
+      const lanes = whole || self.model.nodes.size <= MANY_LANES || began - lanesAt >= LATER;
       const answer = await loadHistory({since, lanes, signal: mine.signal});
       if (asking === mine) take(answer, lanes);
       if (lanes) lanesAt = began;
@@ -225,31 +225,31 @@ function createPast(store) {
     wanted -= skew;
     skew = Date.parse(answer.until) - Date.now();
     wanted += skew;
-    size = later.happenings.length;
+    size = later.occurrences.length;
     for (const node of later.nodes.values()) size += node.spans.length;
-    const together = whole ? later : (lanes ? merged : withHappenings)(self.memory, later);
+    const together = whole ? later : (lanes ? merged : withOccurrences)(self.model, later);
     if (together === null) {
       askAnew();
       return;
     }
     whole = false;
     wanted = Math.max(wanted, now() - LONGEST);
-    self.memory = trimmed(together, wanted - HOUR, MOST_HAPPENINGS, MOST_SPANS);
+    self.model = trimmed(together, wanted - HOUR, MOST_OCCURRENCES, MOST_SPANS);
     self.state = "kept";
-    lived = null;
+    live = null;
     self.problem = "";
-    fresh = unknown(fresh, self.memory);
+    fresh = unknown(fresh, self.model);
   }
 
   function failed(error) {
     self.problem = error.message;
     if (error.off) {
       if (self.state !== "off") {
-        lived = createLived(now());
-        lived.told(snapshotOf(store), now());
+        live = createLiveHistory(now());
+        live.apply(snapshotOf(store), now());
       }
       self.state = "off";
-      refreshLived();
+      refreshLive();
     } else if (error.status === 401 || error.status === 403) {
       self.state = "login";
     } else {
@@ -259,18 +259,18 @@ function createPast(store) {
     }
   }
 
-  function refreshLived() {
-    if (lived === null) return;
-    self.memory = trimmed(lived.memory(now(), now() - LONGEST), wanted, MOST_HAPPENINGS, MOST_SPANS);
+  function refreshLive() {
+    if (live === null) return;
+    self.model = trimmed(live.model(now(), now() - LONGEST), wanted, MOST_OCCURRENCES, MOST_SPANS);
     fresh = [];
   }
 
   let told = 0;
-  function livedSoon() {
+  function refreshLiveSoon() {
     if (told !== 0) return;
     told = setTimeout(() => {
       told = 0;
-      refreshLived();
+      refreshLive();
       tell();
     }, SOON);
   }
@@ -279,15 +279,15 @@ function createPast(store) {
     const at = now();
     const events = turn.changes.map(({event}) => event).filter(({type}) => type !== "snapshot");
     if (turn.whole) schedule(0);
-    if (lived !== null) {
-      if (turn.whole) lived.told(snapshotOf(store), at);
-      for (const event of events) lived.told(event, at);
-      if (turn.whole || events.length > 0) livedSoon();
+    if (live !== null) {
+      if (turn.whole) live.apply(snapshotOf(store), at);
+      for (const event of events) live.apply(event, at);
+      if (turn.whole || events.length > 0) refreshLiveSoon();
       return;
     }
     const made = [];
     for (const event of turn.whole ? [snapshotOf(store), ...events] : events) {
-      made.push(...happeningsOf(event, at, trusted));
+      made.push(...occurrencesOf(event, at, trusted));
       trusted = event.state ?? trusted;
     }
     if (made.length > 0) {
@@ -309,12 +309,12 @@ function snapshotOf(store) {
 }
 
 /** Those of `fresh` that the history does not tell yet, and still may. */
-function unknown(fresh, memory) {
+function unknown(fresh, model) {
   const known = new Map();
-  for (const one of memory.happenings.slice(-5000)) known.set(`${one.kind} ${one.subject}`, one.at);
+  for (const one of model.occurrences.slice(-5000)) known.set(`${one.kind} ${one.subject}`, one.at);
   return fresh.filter((one) => {
     const at = known.get(`${one.kind} ${one.subject}`);
-    return one.at > memory.until - SAME && (at === undefined || at < one.at - SAME);
+    return one.at > model.until - SAME && (at === undefined || at < one.at - SAME);
   });
 }
 

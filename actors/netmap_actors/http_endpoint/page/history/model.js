@@ -3,16 +3,16 @@
  *
  * @typedef {{since: number, until: number, state: string, detail: Object}} Span
  * @typedef {{id: (number|string), at: number, after: ?number, kind: string, subject: string, name: string,
- *   detail: Object}} Happening `after`: it was not seen as it happened, but after this moment.
- * @typedef {Object} Memory
+ *   detail: Object}} Occurrence `after`: it was not seen as it happened, but after this moment.
+ * @typedef {Object} HistoryModel
  * @property {number} since What is known begins here.
  * @property {number} until And ends here; later than that nothing was asked yet.
  * @property {{since: number, until: number}[]} gaps Nobody recorded.
  * @property {Span[]} netmap
  * @property {?Span[]} connection null: nothing can be known of it.
  * @property {Map<string, {name: string, spans: Span[]}>} nodes By stable id.
- * @property {Happening[]} happenings In the order of their time.
- * @property {number} happeningsSince Older ones are left out.
+ * @property {Occurrence[]} occurrences In the order of their time.
+ * @property {number} occurrencesSince Older ones are left out.
  * @property {string} file
  * @property {number} newestId
  */
@@ -20,8 +20,8 @@
 const LATE = 30_000;
 /** Milliseconds by which the history may lag: a gap at its end that is shorter is not known to be one. */
 
-/** @returns {Memory} Nothing is known of any time. */
-export function nothing(at) {
+/** @returns {HistoryModel} Nothing is known of any time. */
+export function emptyModel(at) {
   return {
     since: at,
     until: at,
@@ -29,14 +29,14 @@ export function nothing(at) {
     netmap: [],
     connection: [],
     nodes: new Map(),
-    happenings: [],
-    happeningsSince: at,
+    occurrences: [],
+    occurrencesSince: at,
     file: "",
     newestId: 0,
   };
 }
 
-/** @param {import("../history.js").Answer} answer @returns {Memory} Raises TypeError: it is none. */
+/** @param {import("/page/history/history.js").Answer} answer @returns {HistoryModel} Raises TypeError: it is none. */
 export function parsed(answer) {
   const since = Date.parse(answer?.since);
   let until = Date.parse(answer?.until);
@@ -59,8 +59,8 @@ export function parsed(answer) {
         detail: span.detail ?? {},
       }))
       .filter((span) => span.since < span.until);
-  const happenings = answer.occurrences.map(happeningOf).filter((one) => one.at >= 0);
-  happenings.sort(byTime);
+  const occurrences = answer.occurrences.map(occurrenceOf).filter((one) => one.at >= 0);
+  occurrences.sort(byTime);
   return {
     since,
     until,
@@ -70,8 +70,8 @@ export function parsed(answer) {
     nodes: new Map(
       answer.nodes.map((node) => [node.stable_id, { name: node.name, spans: spans(node.spans) }]),
     ),
-    happenings,
-    happeningsSince: answer.more && happenings.length > 0 ? happenings[0].at : since,
+    occurrences,
+    occurrencesSince: answer.more && occurrences.length > 0 ? occurrences[0].at : since,
     file: answer.file,
     newestId: answer.newest_id,
   };
@@ -80,90 +80,90 @@ export function parsed(answer) {
 /**
  * What is known together: `later` counts from its beginning on.
  *
- * @param {Memory} memory @param {Memory} later Begins within `memory`.
- * @returns {?Memory} null: they are not of one file, or do not meet; ask for the whole.
+ * @param {HistoryModel} model @param {HistoryModel} later Begins within `model`.
+ * @returns {?HistoryModel} null: they are not of one file, or do not meet; ask for the whole.
  */
-export function merged(memory, later) {
-  const other = memory.file !== later.file || later.newestId < memory.newestId;
-  if (other || later.since > memory.until || later.since < memory.since) return null;
+export function merged(model, later) {
+  const other = model.file !== later.file || later.newestId < model.newestId;
+  if (other || later.since > model.until || later.since < model.since) return null;
   const nodes = new Map();
-  for (const [id, node] of memory.nodes) {
+  for (const [id, node] of model.nodes) {
     const known = later.nodes.get(id);
     const spans = joined(node.spans, known?.spans ?? [], later.since);
     if (spans.length > 0) nodes.set(id, { name: known?.name ?? node.name, spans });
   }
-  for (const [id, node] of later.nodes) if (!memory.nodes.has(id)) nodes.set(id, node);
-  const told = new Set(later.happenings.map((one) => one.id));
-  const happenings = memory.happenings.filter((one) => !told.has(one.id)).concat(later.happenings);
-  happenings.sort(byTime);
-  const cut = later.happeningsSince > later.since && !told.has(memory.newestId);
+  for (const [id, node] of later.nodes) if (!model.nodes.has(id)) nodes.set(id, node);
+  const told = new Set(later.occurrences.map((one) => one.id));
+  const occurrences = model.occurrences.filter((one) => !told.has(one.id)).concat(later.occurrences);
+  occurrences.sort(byTime);
+  const cut = later.occurrencesSince > later.since && !told.has(model.newestId);
   return {
-    since: memory.since,
+    since: model.since,
     until: later.until,
     gaps: joined(
-      memory.gaps.map((gap) => ({ ...gap, state: "", detail: {} })),
+      model.gaps.map((gap) => ({ ...gap, state: "", detail: {} })),
       later.gaps.map((gap) => ({ ...gap, state: "", detail: {} })),
       later.since,
     ).map(({ since, until }) => ({ since, until })),
-    netmap: joined(memory.netmap, later.netmap, later.since),
-    connection: joined(memory.connection, later.connection, later.since),
+    netmap: joined(model.netmap, later.netmap, later.since),
+    connection: joined(model.connection, later.connection, later.since),
     nodes,
-    happenings,
-    happeningsSince: cut ? later.happeningsSince : memory.happeningsSince,
+    occurrences,
+    occurrencesSince: cut ? later.occurrencesSince : model.occurrencesSince,
     file: later.file,
     newestId: later.newestId,
   };
 }
 
 /**
- * The happenings of `later`, which was asked for without lanes, and the lanes of `memory` as they are.
+ * The occurrences of `later`, which was asked for without lanes, and the lanes of `model` as they are.
  *
- * @param {Memory} memory @param {Memory} later @returns {?Memory} null: as `merged`.
+ * @param {HistoryModel} model @param {HistoryModel} later @returns {?HistoryModel} null: as `merged`.
  */
-export function withHappenings(memory, later) {
-  if (later.since > memory.until) return null;
-  return merged(memory, {...later, since: memory.until, until: memory.until, gaps: [], netmap: [], connection: [],
+export function withOccurrences(model, later) {
+  if (later.since > model.until) return null;
+  return merged(model, {...later, since: model.until, until: model.until, gaps: [], netmap: [], connection: [],
     nodes: new Map()});
 }
 
 /**
- * Without what is older than `since`, with no more than so many happenings and spans: the oldest go first.
+ * Without what is older than `since`, with no more than so many occurrences and spans: the oldest go first.
  *
- * @param {Memory} memory @returns {Memory}
+ * @param {HistoryModel} model @returns {HistoryModel}
  */
-export function trimmed(memory, since, mostHappenings, mostSpans) {
-  let begin = Math.min(Math.max(memory.since, since), memory.until);
+export function trimmed(model, since, mostOccurrences, mostSpans) {
+  let begin = Math.min(Math.max(model.since, since), model.until);
   const ends = [];
-  for (const node of memory.nodes.values()) for (const span of node.spans) ends.push(span.until);
+  for (const node of model.nodes.values()) for (const span of node.spans) ends.push(span.until);
   if (ends.length > mostSpans) {
     ends.sort((one, other) => other - one);
     begin = Math.max(begin, ends[mostSpans]);
   }
-  let happenings = memory.happenings;
-  let happeningsSince = Math.max(begin, memory.happeningsSince);
-  if (happenings.length > mostHappenings) {
-    happenings = happenings.slice(-mostHappenings);
-    happeningsSince = Math.max(happeningsSince, happenings[0].at);
+  let occurrences = model.occurrences;
+  let occurrencesSince = Math.max(begin, model.occurrencesSince);
+  if (occurrences.length > mostOccurrences) {
+    occurrences = occurrences.slice(-mostOccurrences);
+    occurrencesSince = Math.max(occurrencesSince, occurrences[0].at);
   }
-  if (begin === memory.since && happenings === memory.happenings) return memory;
+  if (begin === model.since && occurrences === model.occurrences) return model;
   const nodes = new Map();
-  for (const [id, node] of memory.nodes) {
+  for (const [id, node] of model.nodes) {
     const spans = after(node.spans, begin);
     if (spans.length > 0) nodes.set(id, { name: node.name, spans });
   }
   return {
-    ...memory,
+    ...model,
     since: begin,
-    gaps: after(memory.gaps, begin),
-    netmap: after(memory.netmap, begin),
-    connection: memory.connection && after(memory.connection, begin),
+    gaps: after(model.gaps, begin),
+    netmap: after(model.netmap, begin),
+    connection: model.connection && after(model.connection, begin),
     nodes,
-    happenings: happenings.filter((one) => one.at >= begin),
-    happeningsSince,
+    occurrences: occurrences.filter((one) => one.at >= begin),
+    occurrencesSince,
   };
 }
 
-function happeningOf(one) {
+function occurrenceOf(one) {
   const after = Date.parse(one.after);
   return {
     id: one.id,

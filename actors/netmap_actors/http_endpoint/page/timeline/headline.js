@@ -1,7 +1,7 @@
 /** The line above the time axis that says in short what happened. */
 
-import {local} from "./happenings.js";
-import {counted, long, summary} from "./summary.js";
+import {local} from "/page/history/occurrences.js";
+import {counted, long, summary} from "/page/timeline/summary.js";
 
 /** @param {string} tag @param {string} [className] @param {string} [text] */
 export function make(tag, className, text) {
@@ -17,14 +17,14 @@ export function createHeadline(select) {
   const notice = make("p", "notice");
   notice.hidden = true;
 
-  /** @param {import("../history.js").Past} past @param {import("./window.js").View} view */
-  function show(past, view, window, now) {
-    const told = summary(past.memory, window, now);
+  /** @param {import("/page/history/history.js").PageHistory} history @param {import("/page/timeline/window.js").View} view */
+  function show(history, view, window, now) {
+    const told = summary(history.model, window, now);
     const parts = [];
     if (told.trust) parts.push(make("strong", "", `${told.trust[0].toUpperCase()}${told.trust.slice(1)}. `));
     const range = `${local(window.since, now)} to ${local(window.until, now)}`;
     const length = view.until === null ? `In the last ${long(view.length)}: ` : `${range}: `;
-    if (past.state !== "loading") {
+    if (history.state !== "loading") {
       parts.push(length);
       told.parts.forEach((part, index) => {
         if (index > 0) parts.push(", ");
@@ -40,9 +40,9 @@ export function createHeadline(select) {
       off:
         'No history is kept (history.keep = "off" in the configuration; --history-keep 7d switches it on): ' +
         "this is what came since the page was opened.",
-      failed: `The history is not answering: ${past.problem}`,
+      failed: `The history is not answering: ${history.problem}`,
       login: "Log in to see what happened.",
-    }[past.state];
+    }[history.state];
     notice.hidden = problem === undefined;
     if (problem !== undefined && notice.textContent !== problem) notice.textContent = problem;
   }
