@@ -356,7 +356,8 @@ def test_what_is_kept_is_bounded(evaluate: Evaluate) -> None:
         """
         const kept = models.trimmed(models.parsed(given), 100_000, 50, 20);
         return {spans: [...kept.nodes.values()].reduce((sum, node) => sum + node.spans.length, 0),
-          nodes: [...kept.nodes.keys()], count: kept.occurrences.length, since: kept.since, marks: kept.occurrencesSince};
+          nodes: [...kept.nodes.keys()], count: kept.occurrences.length, since: kept.since,
+          marks: kept.occurrencesSince};
         """,
         told,
     )
