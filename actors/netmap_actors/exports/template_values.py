@@ -21,26 +21,18 @@ from netmap_actors.exports.nodes import (
 from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from typing import Unpack
 
-    from netmap_actors.exports.nodes import Listed
+    from netmap_actors.exports.nodes import Listed, NodeChoice
     from netmap_actors.subscriber import Netmap
 
 __all__ = ["template_values", "with_nodes"]
 
 
-def template_values(
-    netmap: Netmap,
-    *,
-    state: str,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-    include_self: bool = False,
-) -> dict[str, Any]:
+def template_values(netmap: Netmap, *, state: str, **choice: Unpack[NodeChoice]) -> dict[str, Any]:
     """`tailnet`, `state`, `domain`, `suffix`, `peers`, `self_node`, `tags`, `users` and `dns`.
 
-    `state`: fresh or stale. `tags`: only peers with one of them. `online_only`: only those the control server says to
-    be online. `include_self`: our own node is among the peers, too; it is `self_node` always.
+    `state`: fresh or stale. The choice is that of the peers; our own node is `self_node` always.
 
     A node has the fields of `netmap --json`, and: `short_name` and `dns_name`, host names that are its alone, or empty;
     `address`, `ipv4` and `ipv6`, without prefix length and only such as lead to a node; `tag_names`, its tags without
@@ -75,10 +67,7 @@ def template_values(
             "tailnet": TAILNET,
         }
 
-    peers = [
-        shown(one)
-        for one in chosen_nodes(listed, tags=tags, online_only=online_only, include_self=include_self)
-    ]
+    peers = [shown(one) for one in chosen_nodes(listed, **choice)]
     by_tag: dict[str, list[int]] = {}
     by_user: dict[int, list[int]] = {}
     for at, node in enumerate(peers):
