@@ -44,8 +44,8 @@ from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.daemon.nursery import Nursery
 from netmap_supervisor.daemon.observer import RunFacts
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
+from netmap_supervisor.daemon.output.history_feed import HistoryFeed
 from netmap_supervisor.daemon.output.log_pipes import LogPipes
-from netmap_supervisor.daemon.output.remembered import Remembered
 from netmap_supervisor.daemon.reload import ReloadResult, compare
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.daemon.tree import FLAGS, in_nursery, specs_for
@@ -177,7 +177,7 @@ class Supervisor(pykka.ThreadingActor):
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(environment)
-        self._remembered = Remembered(
+        self._history_feed = HistoryFeed(
             lambda actor, body: self._children.tell(actor, body) is None,  # logged, it were one more to tell
             loop.call_soon,
             wanted=settings.history_keep > 0,
@@ -311,7 +311,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def _on_messages(self, most: int) -> None:
         for envelope in self._children.take(most):
-            if not (self._requests.on_message(envelope) or self._remembered.on_message(envelope)):
+            if not (self._requests.on_message(envelope) or self._history_feed.on_message(envelope)):
                 message = ChildMessage(envelope)
                 if self._core.wants_route(message):
                     self._routes.look()
@@ -423,7 +423,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Log it, show it to the observer, and have it remembered."""
-        self._remembered.event(event, fields, self._loop.clock.wall())
+        self._history_feed.event(event, fields, self._loop.clock.wall())
         if self._log.event(level, event, fields) and self._observer is not None:
             self._observer.event(level, event, fields)
 
@@ -446,7 +446,7 @@ class Supervisor(pykka.ThreadingActor):
     def counters(self) -> dict[str, dict[str, int]]:
         """The newest counters of each child, and our own, by actor."""
         own = {"foreign_words": self._children.foreign_words, "orders_refused": self._admin.refused}
-        own["occurrences_lost"] = self._remembered.lost
+        own["occurrences_lost"] = self._history_feed.lost
         beats = self._core.heartbeats.items()
         return {name: dict(beat.counters) for name, beat in beats} | {"supervisor": own}
 
