@@ -21,6 +21,7 @@ from netmap_actors.exports.nodes import (
 from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Unpack
 
     from netmap_actors.exports.nodes import Listed, NodeChoice
@@ -45,29 +46,9 @@ def template_values(netmap: Netmap, *, state: str, **choice: Unpack[NodeChoice])
     """
     listed = all_nodes(netmap)
     bearers = name_bearers(listed)
-    words = {one.node.stable_id: _word(one) for one in listed}
-    unique = identifiers({*words.values()})
+    unique = identifiers({_word(one) for one in listed})
     own = next((one for one in listed if one.own), None)
-
-    def shown(one: Listed) -> dict[str, Any]:
-        node, name = one.node.held(), host_name(one.node.name)
-        addresses = node_addresses(node)
-        alone = name is not None and bearers[name] == 1 and node.short_name is not None
-        value: dict[str, Any] = shown_json.visible(
-            node.to_json() | {"shared_in": node.shared_in, "self": one.own}
-        )
-        return value | {
-            "short_name": own_short_name(one),
-            "dns_name": name if alone else "",
-            "address": addresses[0] if addresses else "",
-            "ipv4": [address for address in addresses if ":" not in address],
-            "ipv6": [address for address in addresses if ":" in address],
-            "tag_names": shown_json.visible(tag_names(node)),
-            "identifier": unique[words[node.stable_id]],
-            "tailnet": TAILNET,
-        }
-
-    peers = [shown(one) for one in chosen_nodes(listed, **choice)]
+    peers = [_shown(one, bearers, unique) for one in chosen_nodes(listed, **choice)]
     by_tag: dict[str, list[int]] = {}
     by_user: dict[int, list[int]] = {}
     for at, node in enumerate(peers):
@@ -82,13 +63,32 @@ def template_values(netmap: Netmap, *, state: str, **choice: Unpack[NodeChoice])
         "domain": shown_json.visible(netmap.domain),
         "suffix": host_name(netmap.own_suffix or "") or "",
         "peers": peers,
-        "self_node": None if own is None else shown(own),
+        "self_node": None if own is None else _shown(own, bearers, unique),
         "tags": [{"name": name, "identifier": names[name], "nodes": by_tag[name]} for name in sorted(by_tag)],
         "users": [
             shown_json.visible(profile.to_json()) | {"nodes": by_user.get(profile.id, [])}
             for profile in sorted(netmap.user_profiles.values(), key=lambda one: (one.login_name, one.id))
         ],
         "dns": shown_json.visible(netmap.dns),
+    }
+
+
+def _shown(one: Listed, bearers: Mapping[str | None, int], unique: Mapping[str, str]) -> dict[str, Any]:
+    node, name = one.node.held(), host_name(one.node.name)
+    addresses = node_addresses(node)
+    alone = name is not None and bearers[name] == 1 and node.short_name is not None
+    value: dict[str, Any] = shown_json.visible(
+        node.to_json() | {"shared_in": node.shared_in, "self": one.own}
+    )
+    return value | {
+        "short_name": own_short_name(one),
+        "dns_name": name if alone else "",
+        "address": addresses[0] if addresses else "",
+        "ipv4": [address for address in addresses if ":" not in address],
+        "ipv6": [address for address in addresses if ":" in address],
+        "tag_names": shown_json.visible(tag_names(node)),
+        "identifier": unique[_word(one)],
+        "tailnet": TAILNET,
     }
 
 
