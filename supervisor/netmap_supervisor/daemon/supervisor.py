@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pykka
 
 from netmap_actors import __version__
-from netmap_actors.bus.mailbox import Mailbox, Turn
+from netmap_actors.bus.mailbox import LoopActor
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import time_namespace
 from netmap_actors.confinement import landlock
@@ -104,7 +103,7 @@ ends: a daemon that hangs would keep its directories from the next one."""
 NOT_CONFINED = "this kernel's Landlock cannot hold processes back from these: docs/explanation/confinement.md"
 
 
-class Supervisor(pykka.ThreadingActor):
+class Supervisor(LoopActor):
     """Owns the children, decides about restarts through its core, answers the command line."""
 
     def __init__(
@@ -121,12 +120,9 @@ class Supervisor(pykka.ThreadingActor):
         """`read_settings()`: the settings again, raises NetmapError. `confinement`: what this process has given up.
         `nursery`: the one that was forked from it.
         """
-        super().__init__()
+        super().__init__(loop)
         self.runtime_dir_lost = False
         """It ended only because its runtime directory was removed."""
-        # pykka's factory is static and cannot be handed the loop; the reference holds the mailbox.
-        self.actor_inbox = Mailbox(loop)
-        self._actor_ref = pykka.ActorRef(self)
         self._loop = loop
         self.settings = settings
         self._claim = claim
@@ -201,31 +197,9 @@ class Supervisor(pykka.ThreadingActor):
             raise self._failure
         return self._exit_code
 
-    # pykka's hooks
-
-    def _start_actor_loop(self) -> None:
-        """Nothing: `run` is the loop."""
-
-    def on_start(self) -> None:
-        try:
-            self._set_up()
-        except BaseException as error:  # noqa: BLE001  # raised again by `run`
-            self._fail(error)
-
-    def on_receive(self, message: Any) -> None:
-        try:
-            if not isinstance(message, Turn):
-                raise TypeError(f"cannot handle {type(message).__name__}")
-            for call in message.calls:
-                call()
-                if self.actor_stopped.is_set():
-                    return
-        except BaseException as error:  # noqa: BLE001
-            self._fail(error)
-
     # Set-up
 
-    def _set_up(self) -> None:
+    def _begin_life(self) -> None:
         self._requests = OperatorRequests(self, self._loop, self._reload)
         self._admin = AdminServer(
             self._loop,
@@ -410,8 +384,7 @@ class Supervisor(pykka.ThreadingActor):
         faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=2)
         self._deadline.set(None)
         self._closing.close()
-        self.actor_stopped.set()
-        pykka.ActorRegistry.unregister(self.actor_ref)
+        self._end_life()
         self._sockets.close()
 
     # For operators
