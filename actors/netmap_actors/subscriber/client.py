@@ -35,7 +35,6 @@ from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-    from types import TracebackType
 
     from netmap_actors.clock import Clock
     from netmap_actors.curve_keys import CurvePair
@@ -318,9 +317,7 @@ class Subscriber:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # Inside

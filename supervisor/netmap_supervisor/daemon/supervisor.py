@@ -138,15 +138,7 @@ class Supervisor(LoopActor):
         self._endpoints = endpoints_of(
             claim.run_dir, Path(settings.runtime_dir), history=settings.history_keep > 0
         )
-        self.nursery = Nursery(
-            loop,
-            self._log_pipes,
-            first=nursery,
-            rooms=in_nursery(settings),
-            by_exec={ActorName.CONNECTION} if settings.nursery == "not-connection" else (),
-            environment=environment_for(ROLE, environment),
-            wanted=settings.nursery != "off",
-        )
+        self.nursery = self._make_nursery(nursery)
         self._begun = False
         """The first children were ordered."""
         self._listeners = RunListeners(listened_on(self._endpoints))
@@ -179,7 +171,23 @@ class Supervisor(LoopActor):
             wanted=settings.history_keep > 0,
         )
         self._own = SupervisorFacts(__version__, os.getpid(), loop.now(), confinement)
-        self._core = SupervisorCore(
+        self._core = self._make_core()
+
+    def _make_nursery(self, first: NurseryProcess | None) -> Nursery:
+        settings = self.settings
+        return Nursery(
+            self._loop,
+            self._log_pipes,
+            first=first,
+            rooms=in_nursery(settings),
+            by_exec={ActorName.CONNECTION} if settings.nursery == "not-connection" else (),
+            environment=environment_for(ROLE, self._environment),
+            wanted=settings.nursery != "off",
+        )
+
+    def _make_core(self) -> SupervisorCore:
+        settings = self.settings
+        return SupervisorCore(
             specs_for(settings),
             FLAGS,
             random.SystemRandom().random,
