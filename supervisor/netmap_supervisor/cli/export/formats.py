@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.clock import SystemClock
-from netmap_actors.exports import netmap_json
+from netmap_actors.exports import netmap_json, zone_serial
 from netmap_actors.exports.remarks import CannotExport
 from netmap_supervisor.admin.commands import CommandFailed
 
@@ -86,7 +86,7 @@ def _prometheus_sd(snapshot: Snapshot, choice: Selection) -> str:
 
 
 def _zone(snapshot: Snapshot, choice: Selection) -> str:
-    from netmap_actors.exports import zone, zone_serial
+    from netmap_actors.exports import zone
 
     return zone.text(
         snapshot.netmap,
@@ -97,18 +97,6 @@ def _zone(snapshot: Snapshot, choice: Selection) -> str:
         reverse=choice.reverse,
         **choice.nodes,
     )
-
-
-def _same_zone(old: bytes, new: bytes) -> bool:
-    from netmap_actors.exports import zone_serial
-
-    return zone_serial.same(old, new)
-
-
-def _succeeding_zone(old: bytes, new: bytes) -> bytes:
-    from netmap_actors.exports import zone_serial
-
-    return zone_serial.succeeding(old, new)
 
 
 def _ansible(snapshot: Snapshot, choice: Selection) -> str:
@@ -145,8 +133,8 @@ FORMATS = {
         (*_NODES, "dns_changed"),
         _SELF | {"origin", "servers", "reverse"},
         _zone,
-        _same_zone,
-        _succeeding_zone,
+        zone_serial.same,
+        zone_serial.succeeding,
     ),
     "ansible": Format((*_NODES, "user_profiles_changed"), _SELF | {"as_list", "host"}, _ansible),
     "template": Format((*_NODES, "user_profiles_changed", "dns_changed"), _SELF | {"template"}, _template),
