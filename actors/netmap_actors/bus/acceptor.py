@@ -55,14 +55,12 @@ class Acceptor(Generic[_G]):
         *,
         capacity: int,
         welcome: Callable[[socket.socket, Origin], _G | None],
-        accepts_per_turn: int = _ACCEPTS_PER_TURN,
     ) -> None:
         """`welcome(socket, origin)` makes an Accepted of a socket; None: it refused and closed it."""
         self.sent_away = 0
         """Connections closed to have room for others, or because there was none."""
         self._loop = loop
         self._listeners: list[socket.socket] = []
-        self._accepts_per_turn = accepts_per_turn
         self._admission: Admission[_G] = Admission(capacity)
         # Given up for a moment when no other is left: a waiting connection can only be closed once accepted.
         self._spare = os.dup(listener.fileno())
@@ -104,7 +102,7 @@ class Acceptor(Generic[_G]):
     def _on_connections(
         self, listener: socket.socket, welcome: Callable[[socket.socket, Origin], _G | None]
     ) -> None:
-        for _ in range(self._accepts_per_turn):
+        for _ in range(_ACCEPTS_PER_TURN):
             try:
                 sock, _ = listener.accept()
             except BlockingIOError:

@@ -32,7 +32,6 @@ from netmap_actors.subscriber.events import EVENT_KINDS
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.bus.admission import Origin
-    from netmap_actors.clock import Clock
     from netmap_actors.http_endpoint.peer_metrics import Chosen
     from netmap_actors.http_endpoint.supervisor_status import Report
     from netmap_actors.protocol.http1_server import HttpRequest
@@ -65,8 +64,8 @@ class _Follower(NamedTuple):
 class HttpEndpoint(ActorBase):
     """GET and HEAD, on an address or a unix socket."""
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        super().__init__(boot, clock)
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
         self._settings = decode_settings(boot, HttpSettings)
         endpoints = boot.endpoints
         self._subscriber = Subscriber(endpoint=(endpoints.updates, endpoints.requests), clock=self.clock)

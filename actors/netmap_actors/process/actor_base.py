@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from netmap_actors.boot import Boot
-    from netmap_actors.clock import Clock
 
 __all__ = ["ActorBase"]
 
@@ -48,8 +47,8 @@ class ActorBase(LoopActor):
     and every hook run in the process's main thread.
     """
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        self.clock: Clock = clock or SystemClock()
+    def __init__(self, boot: Boot) -> None:
+        self.clock = SystemClock()
         self.loop = Loop(self.clock)
         super().__init__(self.loop)
         self.boot = boot

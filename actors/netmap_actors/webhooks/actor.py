@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from netmap_actors.boot import Boot
-    from netmap_actors.clock import Clock
     from netmap_actors.history.answers import HistoryQuestion
     from netmap_actors.webhooks.delivery import Outcome
     from netmap_actors.webhooks.events import WebhookEvent
@@ -49,8 +48,8 @@ _AFTER_A_HISTORY = 0.5
 class WebhookSender(ActorBase):
     """All webhooks of one tailnet; one that hangs holds up no other."""
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        super().__init__(boot, clock)
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
         self._settings = decode_settings(boot, WebhooksSettings)
         self._specs = _specs(self._settings)
         self._files = self._identities()
