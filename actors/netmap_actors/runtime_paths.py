@@ -24,6 +24,7 @@ __all__ = [
     "dev_control_socket",
     "history_path",
     "leaves_this_machine",
+    "local_endpoints",
     "recording_path",
     "remote_endpoints",
     "requests_path",
@@ -117,6 +118,11 @@ def history_path(runtime_dir: Path) -> Path:
 def recording_path(runtime_dir: Path) -> Path:
     """The socket on which sessions are recorded, for the daemon's own user."""
     return runtime_dir / "recording.sock"
+
+
+def local_endpoints(runtime_dir: Path) -> tuple[str, str]:
+    """(updates, requests) of the daemon with this directory."""
+    return f"ipc://{updates_path(runtime_dir)}", f"ipc://{requests_path(runtime_dir)}"
 
 
 def remote_endpoints(listen: str) -> tuple[str, str]:

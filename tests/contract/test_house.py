@@ -290,7 +290,7 @@ BETWEEN_OURSELVES = {
     "actors/netmap_actors/tailcfg/go_json.py": "requests to the control server, and what is kept of its answers",
     "supervisor/netmap_supervisor/admin/socket.py": "requests and answers of commands",
     "supervisor/netmap_supervisor/admin/server.py": "answers to commands",
-    "supervisor/netmap_supervisor/daemon/output/remembered.py": "a message to a child",
+    "supervisor/netmap_supervisor/daemon/output/history_feed.py": "a message to a child",
     "supervisor/netmap_supervisor/daemon/boot_records.py": "the boot record of a child",
     "supervisor/netmap_supervisor/devtools/dev_socket.py": "requests of commands",
     "supervisor/netmap_supervisor/system/held_environment.py": "only measured",

@@ -37,7 +37,7 @@ def test_a_folder_shows_its_parts_and_no_heap() -> None:
 
 
 def test_what_is_said_to_be_elsewhere_is_there() -> None:
-    """`Not here: the sockets (`door`)`: a module with this end of a name, something in one, a class or an option."""
+    """`Not here: the sockets (`acceptor`)`: a module with this end of a name, something in one, or an option."""
     known = {row.path for row in OPTIONS.values()}
     for path in MODULES:
         for name in ("", *(f".{node.name}" for node in parsed(path).body if hasattr(node, "name"))):

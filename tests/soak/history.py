@@ -1,6 +1,6 @@
 """A daemon with a history, its tailnet alive, and everything around it killed, stopped and filled, in a seeded order.
 
-Afterwards the history is held against what happened (`histories.past_checker`).
+Afterwards the history is held against what happened (`histories.truth_checker`).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from netmap_actors.webhooks.spec import EVENTS
 from netmap_supervisor.admin.socket import AdminClient, AdminError
 from tests.support.histories.delivery_checker import Delivered
 from tests.support.histories.delivery_checker import violations as undelivered
-from tests.support.histories.past_checker import LAST_SECOND, PROMPT, Figures, Violation, figures, violations
-from tests.support.histories.true_past import Logged
+from tests.support.histories.tailnet_truth import Logged
+from tests.support.histories.truth_checker import LAST_SECOND, PROMPT, Figures, Violation, figures, violations
 from tests.support.processes.daemon import Daemon, is_actor_process
 from tests.support.servers import scripted
-from tests.support.servers.remembered_tailnet import RememberedTailnet
+from tests.support.servers.random_tailnet import RandomTailnet
 from tests.support.servers.webhook_receiver import WebhookReceiver
 from tests.support.waiting import wait_for
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.history.answers import Answer
     from netmap_actors.history.occurrences import Occurrence
-    from tests.support.histories.true_past import Hindrance
+    from tests.support.histories.tailnet_truth import Hindrance
     from tests.support.servers.scripted import Control
 
 __all__ = ["KILLED", "Life", "live", "may_mount", "plan"]
@@ -119,7 +119,7 @@ class Scene:
         self,
         server: Control,
         daemon: Daemon,
-        tailnet: RememberedTailnet,
+        tailnet: RandomTailnet,
         receiver: WebhookReceiver,
         rng: random.Random,
     ) -> None:
@@ -328,7 +328,7 @@ def live(rng: random.Random, directory: Path, faults: Sequence[str]) -> Life:
         )
         daemon.wait_fresh()
         daemon.wait_event("actor_ready", actor="history")
-        tailnet = RememberedTailnet(server, rng)
+        tailnet = RandomTailnet(server, rng)
         scene = Scene(server, daemon, tailnet, receiver, rng)
         scene.well()
         wait_for(lambda: [*daemon.state_dir.glob("**/hook.json")], 20.0, "the beginning of the webhook")

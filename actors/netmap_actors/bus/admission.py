@@ -1,6 +1,6 @@
 """Counts the connections to one listening socket by origin, and picks the one to close when there are too many.
 
-Pure. Not here: the sockets (`door`), and how an origin is known (`peers`).
+Pure. Not here: the sockets (`acceptor`), and how an origin is known (`peers`).
 """
 
 from __future__ import annotations

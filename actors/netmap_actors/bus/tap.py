@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from netmap_actors.bus.door import Door
+from netmap_actors.bus.acceptor import Acceptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,15 +55,15 @@ class Tap:
         self._tickets: collections.deque[bytes] = collections.deque(maxlen=_MAX_TICKETS)
         self._listener = socket.socket(fileno=descriptor)
         # With room for those that take their last words.
-        self.door: Door[_Recorder] = Door(
+        self.acceptor: Acceptor[_Recorder] = Acceptor(
             loop, self._listener, capacity=2 * MAX_RECORDERS, welcome=self._welcome
         )
 
     def admit(self, ticket: str) -> None:
         """Let one in who shows this, or has shown it already."""
         self._tickets.append(ticket.encode())
-        for guest in list(self.door):
-            guest.look()
+        for connection in list(self.acceptor):
+            connection.look()
 
     def redeem(self, ticket: bytes) -> bool:
         """Whether it lets in; never a second time."""
@@ -82,24 +82,24 @@ class Tap:
 
     def begin(self, header: dict[str, Any]) -> None:
         """What follows is of something new: everybody takes part from here on, and who waits at the socket too."""
-        self.door.look()
+        self.acceptor.look()
         data = _message(header, b"")
-        for guest in list(self.door):
-            guest.takes_part = True
-            guest.send(data)
+        for connection in list(self.acceptor):
+            connection.takes_part = True
+            connection.send(data)
 
     def tell(self, header: dict[str, Any], body: bytes = b"") -> None:
         """A message to those who were there at its beginning."""
-        data = _message(header, body)
-        for guest in list(self.door):
-            if guest.takes_part:
-                guest.send(data)
+        if there := [connection for connection in self.acceptor if connection.takes_part]:
+            data = _message(header, body)
+            for connection in there:
+                connection.send(data)
 
     def close(self) -> None:
         """Hang up on everybody."""
-        for guest in list(self.door):
-            guest.close()
-        self.door.close()
+        for connection in list(self.acceptor):
+            connection.close()
+        self.acceptor.close()
         self._listener.close()
 
     def _welcome(self, sock: socket.socket, peer: Origin) -> _Recorder | None:
@@ -169,7 +169,7 @@ class _Recorder:
             self._loop.unwatch(self._sock.fileno())
             self._sock.close()
             self._waiting.clear()
-            self._tap.door.left(self)
+            self._tap.acceptor.left(self)
 
     @property
     def _rest_of_first(self) -> int:

@@ -43,7 +43,6 @@ class ZapHandler:
         self._allowed = allowed
         self._on_decision = on_decision
         self._loop = loop
-        self.admitted = 0
         self.refused = 0
         self._socket = sockets.rep_bind(_ENDPOINT)
         loop.watch(self._socket, self._answer)
@@ -70,12 +69,8 @@ class ZapHandler:
         request_id = frames[1] if len(frames) > 1 else b""
         address = escape(frames[3], 64) if len(frames) > 3 else "unknown"
         client, why = self._decide(frames)
-        if client is not None:
-            self.admitted += 1
-            status, text = b"200", b"OK"
-        else:
-            self.refused += 1
-            status, text = b"400", b"refused"
+        status, text = (b"200", b"OK") if client is not None else (b"400", b"refused")
+        self.refused += client is None
         self._socket.send_multipart(
             [b"1.0", request_id, status, text, client.name.encode() if client is not None else b"", b""],
             zmq.DONTWAIT,

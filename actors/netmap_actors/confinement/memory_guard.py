@@ -17,7 +17,15 @@ from netmap_actors.confinement.unused_memory import trim
 if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["MEMORY_LIMIT", "ROOM", "Doors", "MemoryGuard", "resident_bytes", "unwatch_memory", "watch_memory"]
+__all__ = [
+    "MEMORY_LIMIT",
+    "ROOM",
+    "Connections",
+    "MemoryGuard",
+    "resident_bytes",
+    "unwatch_memory",
+    "watch_memory",
+]
 
 MEMORY_LIMIT: Final = 256 << 20
 """Resident bytes: the Supervisor has forty million, the publisher of 50 000 peers 190, and unread messages."""
@@ -56,7 +64,7 @@ class MemoryGuard:
         self._limit = min(max(MEMORY_LIMIT, resident + ROOM), self.most)
 
 
-class Doors(Protocol):
+class Connections(Protocol):
     """The connections of this process."""
 
     def hang_up_on_floods(self) -> int:
@@ -66,7 +74,7 @@ class Doors(Protocol):
         """Cut all, as the one that fills the memory is not known; how many."""
 
 
-def watch_memory(loop: Loop, doors: Doors, *, grows: bool) -> None:
+def watch_memory(loop: Loop, connections: Connections, *, grows: bool) -> None:
     """Cut the connections that fill it, in the loop's turns; to be called in the main thread.
 
     `grows`: it has reasons to grow of its own, so all are cut only where half of the address space is in use.
@@ -80,15 +88,15 @@ def watch_memory(loop: Loop, doors: Doors, *, grows: bool) -> None:
         nonlocal rest
         resident = resident_bytes()
         if guard.too_much(resident):
-            cut = doors.hang_up_on_floods()
+            cut = connections.hang_up_on_floods()
             if not cut and (resident > guard.most or not grows):
-                cut = doors.hang_up_on_all()
+                cut = connections.hang_up_on_all()
             rest = SETTLING if cut else min(2 * rest, _RESTING)
             loop.at(loop.now() + rest, settle)
 
     def settle() -> None:
         # The next flood is no reason to have more room.
-        if doors.hang_up_on_floods():
+        if connections.hang_up_on_floods():
             loop.at(loop.now() + SETTLING, settle)
             return
         trim()

@@ -36,7 +36,6 @@ from netmap_actors.wire.vocabulary import Stage
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
-    from netmap_actors.clock import Clock
     from netmap_actors.control_connection.auth_key import ClientAuthKey
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
@@ -56,8 +55,8 @@ class ControlConnection(ActorBase):
 
     _remote: Address
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        super().__init__(boot, clock)
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
         self._settings = decode_settings(boot, ConnectionSettings)
         self._generation = boot.generation
         self._session: ControlSession | None = None

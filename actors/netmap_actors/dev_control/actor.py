@@ -23,7 +23,6 @@ from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
-    from netmap_actors.clock import Clock
     from netmap_actors.dev_control.http.server import ControlServer
 
 __all__ = ["DevControlActor"]
@@ -32,8 +31,8 @@ __all__ = ["DevControlActor"]
 class DevControlActor(ActorBase):
     """Serves on the inherited socket; takes commands of the fault tool from the Supervisor."""
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        super().__init__(boot, clock)
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
         self._settings = decode_settings(boot, DevControlSettings)
         self._server: ControlServer | None = None
 

@@ -127,48 +127,17 @@ def assemble(
     """
     played = _recorded(setup)
     store = Store(setup.state_dir) if setup.state_dir else None
-    state = (store.load() if store is not None else None) or State(
-        machine_private=MachinePrivate.generate(secrets.token_bytes(32)).to_text()
-    )
-    try:
-        identity = MachinePrivate.parse(state.machine_private)
-    except BadKey as error:
-        raise ConfigurationError(
-            f"cannot use the state in {setup.state_dir}: {error}; remove it to begin anew"
-        ) from None
-    state.incarnation += 1
+    state, identity = _loaded(store, setup)
     wall = loop.clock.wall
+    state.incarnation += 1
     # Kept, so that a restart makes the same simulated nodes of the seed, to the last field.
     state.born = state.born or wall()
     url = setup.url or url_of(listener)
-    policy, derp_map, scenario = setup.policy, setup.derp_map, setup.scenario
-    policy = parse_policy(policy) if isinstance(policy, dict) else policy
-    derp_map = parse_derp_map(encode_json(derp_map)) if isinstance(derp_map, dict) else derp_map
+    scenario = setup.scenario
     scenario = parse_scenario(scenario) if isinstance(scenario, dict) else scenario or TailnetScenario()
-    tailnet = Tailnet(setup.domain, derp_map=derp_map, policy=policy)
-    if policy is not None and policy.ignored:
-        log("policy_parts_ignored", parts=", ".join(policy.ignored))
-    _restore(state, tailnet)
-    tailnet.begin_ids(state.next_id)
-    seeded = random.Random(setup.seed)  # noqa: S311  # repeatable on purpose
-    populate(tailnet, setup.nodes, seeded, state.born)
-    _place(scenario, tailnet, seeded, state.born)
-    tailnet.skip_ids((state.incarnation - 1) * _IDS_PER_START)
-    registrar = NodeRegistrar(
-        tailnet,
-        url=url,
-        random_hex=secrets.token_hex,
-        require_auth=setup.require_auth,
-        require_approval=setup.require_approval,
-        key_lifetime=setup.key_lifetime,
-    )
-    for login in state.logins:
-        registrar.logins[login.id] = _login(login)
-    for key in state.auth_keys:
-        registrar.add_auth_key(key)
+    tailnet = _tailnet(setup, state, scenario, log)
     auth_key = _auth_key(setup, store)
-    own_key = registrar.auth_keys.setdefault(auth_key, PreAuthKey(text=auth_key))
-    own_key.user = registrar.user = setup.user or own_key.user
+    registrar = _registrar(setup, state, tailnet, url, auth_key)
     control = Control(
         tailnet, registrar, identity, setup.options, wall=wall, random_bytes=secrets.token_bytes
     )
@@ -181,18 +150,13 @@ def assemble(
     tailnet.take_changes()
 
     def save() -> None:
-        if store is None:
-            return
-        state.auth_keys = list(registrar.auth_keys.values())
-        state.users = list(tailnet.users.values())
-        state.next_id = tailnet.next_id
-        state.logins = [_saved_login(login) for login in registrar.logins.values()]
-        state.nodes = [_saved(entry, tailnet.expiries.get(entry.node.id)) for entry in tailnet.registered()]
-        try:
-            store.save(state)
-        except OSError as error:
-            # It goes on from memory; a full disk must not end it.
-            log("state_not_saved", detail=error.strerror)
+        if store is not None:
+            _keep(state, registrar, tailnet)
+            try:
+                store.save(state)
+            except OSError as error:
+                # It goes on from memory; a full disk must not end it.
+                log("state_not_saved", detail=error.strerror)
 
     def release() -> None:
         for player in players:
@@ -213,6 +177,67 @@ def assemble(
         *(Replay(one, server, loop, log, on_replayed) for one in played),
     ]
     return server, url, auth_key
+
+
+def _loaded(store: Store | None, setup: Setup) -> tuple[State, MachinePrivate]:
+    """The state of the last start, or a new one, and the key in it."""
+    state = (store.load() if store is not None else None) or State(
+        machine_private=MachinePrivate.generate(secrets.token_bytes(32)).to_text()
+    )
+    try:
+        return state, MachinePrivate.parse(state.machine_private)
+    except BadKey as error:
+        raise ConfigurationError(
+            f"cannot use the state in {setup.state_dir}: {error}; remove it to begin anew"
+        ) from None
+
+
+def _tailnet(setup: Setup, state: State, scenario: TailnetScenario, log: Callable[..., object]) -> Tailnet:
+    """With the users and nodes of the last start, the simulated ones and those of the scenario."""
+    policy, derp_map = setup.policy, setup.derp_map
+    policy = parse_policy(policy) if isinstance(policy, dict) else policy
+    derp_map = parse_derp_map(encode_json(derp_map)) if isinstance(derp_map, dict) else derp_map
+    tailnet = Tailnet(setup.domain, derp_map=derp_map, policy=policy)
+    if policy is not None and policy.ignored:
+        log("policy_parts_ignored", parts=", ".join(policy.ignored))
+    _restore(state, tailnet)
+    tailnet.begin_ids(state.next_id)
+    seeded = random.Random(setup.seed)  # noqa: S311  # repeatable on purpose
+    populate(tailnet, setup.nodes, seeded, state.born)
+    try:
+        place(scenario.nodes, tailnet, seeded, state.born)
+    except TailnetError as error:
+        raise ConfigurationError(f"cannot use the scenario: {error}") from None
+    tailnet.skip_ids((state.incarnation - 1) * _IDS_PER_START)
+    return tailnet
+
+
+def _registrar(setup: Setup, state: State, tailnet: Tailnet, url: str, auth_key: str) -> NodeRegistrar:
+    """With the logins and auth keys of the last start, and `auth_key`."""
+    registrar = NodeRegistrar(
+        tailnet,
+        url=url,
+        random_hex=secrets.token_hex,
+        require_auth=setup.require_auth,
+        require_approval=setup.require_approval,
+        key_lifetime=setup.key_lifetime,
+    )
+    for login in state.logins:
+        registrar.logins[login.id] = _login(login)
+    for key in state.auth_keys:
+        registrar.add_auth_key(key)
+    own_key = registrar.auth_keys.setdefault(auth_key, PreAuthKey(text=auth_key))
+    own_key.user = registrar.user = setup.user or own_key.user
+    return registrar
+
+
+def _keep(state: State, registrar: NodeRegistrar, tailnet: Tailnet) -> None:
+    """Note in the state what the next start has to know."""
+    state.auth_keys = list(registrar.auth_keys.values())
+    state.users = list(tailnet.users.values())
+    state.next_id = tailnet.next_id
+    state.logins = [_saved_login(login) for login in registrar.logins.values()]
+    state.nodes = [_saved(entry, tailnet.expiries.get(entry.node.id)) for entry in tailnet.registered()]
 
 
 def _restore(state: State, tailnet: Tailnet) -> None:
@@ -237,13 +262,6 @@ def _recorded(setup: Setup) -> list[ReplayPlayer]:
 
     recording = files.read(setup.replay) if isinstance(setup.replay, str) else setup.replay
     return [ReplayPlayer(recording, pace=setup.replay_pace, again=setup.replay_loop)]
-
-
-def _place(scenario: TailnetScenario, tailnet: Tailnet, rng: random.Random, wall: float) -> None:
-    try:
-        place(scenario.nodes, tailnet, rng, wall)
-    except TailnetError as error:
-        raise ConfigurationError(f"cannot use the scenario: {error}") from None
 
 
 def _auth_key(setup: Setup, store: Store | None) -> str:

@@ -25,9 +25,9 @@ from netmap_actors.exports.remarks import NO_ADDRESS, NO_NAME, OUTSIDE, TAKEN
 from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from typing import Unpack
 
-    from netmap_actors.exports.nodes import Listed
+    from netmap_actors.exports.nodes import Listed, NodeChoice
     from netmap_actors.subscriber import Netmap, Peer
 
 __all__ = ["host_text", "inventory", "text"]
@@ -38,18 +38,10 @@ _WORDS: Final = {True: "yes", False: "no", None: "unknown"}
 _UNSAFE: Final = "__ansible_unsafe"
 
 
-def inventory(
-    netmap: Netmap,
-    *,
-    state: str,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-    include_self: bool = False,
-) -> dict[str, Any]:
+def inventory(netmap: Netmap, *, state: str, **choice: Unpack[NodeChoice]) -> dict[str, Any]:
     """The answer to `--list`: groups by name, and under `_meta.hostvars` the variables of each host.
 
-    `state`: fresh or stale, a variable of all hosts. `tags`: only nodes with one of them. `online_only`: only those the
-    control server says to be online. `include_self`: our own node, too.
+    `state`: fresh or stale, a variable of all hosts.
 
     A host goes by its short name, or its full one where the short one is reserved. Left out, and counted in the
     variable netmap_left_out, is what cannot be read, has no valid name of its own or no address, and whatever is not
@@ -61,9 +53,7 @@ def inventory(
     hosts: dict[str, dict[str, Any]] = {}
     members: dict[str, dict[str, list[str]]] = {kind: {} for kind in ("tag", "os", "user")}
     groups: dict[str, list[str]] = {}
-    for one in chosen_nodes(
-        listed, tags=tags, online_only=online_only, include_self=include_self, left_out=left_out
-    ):
+    for one in chosen_nodes(listed, left_out, **choice):
         node, addresses = one.node, node_addresses(one.node)
         full = host_name(node.name)
         if node.short_name is None:

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.exports.dns_records import address_records
 from netmap_actors.exports.host_names import host_name, is_below
-from netmap_actors.exports.nodes import all_nodes, chosen_nodes, name_bearers, node_addresses, own_short_name
+from netmap_actors.exports.nodes import (
+    all_nodes,
+    chosen_nodes,
+    name_bearers,
+    narrows,
+    node_addresses,
+    own_short_name,
+    unfit,
+)
 from netmap_actors.exports.remarks import (
-    EXPIRED,
-    NO_ADDRESS,
-    NO_NAME,
     OUTSIDE,
     RECORDED,
     RESERVED,
-    TAKEN,
     THIS_MACHINE,
     UNASKED,
     counted,
@@ -30,8 +34,9 @@ from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Unpack
 
-    from netmap_actors.exports.nodes import Listed
+    from netmap_actors.exports.nodes import Listed, NodeChoice
     from netmap_actors.subscriber import Netmap
 
 __all__ = ["text"]
@@ -41,43 +46,31 @@ def text(
     netmap: Netmap,
     *,
     state: str,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-    include_self: bool = False,
     suffixes: Collection[str] = (),
     machine: str = "",
+    **choice: Unpack[NodeChoice],
 ) -> str:
     """The whole file. The same netmap gives the same text.
 
-    `state`: none, fresh or stale. `tags`: only nodes with one of them. `online_only`: only those the control server
-    says to be online. Whether a name can mean one node only is asked of the whole netmap all the same.
-    `include_self`: our own node, too. `suffixes`: domains below which full names are written besides the tailnet's.
-    `machine`: the host name of the machine that reads the file; no node gets it.
+    `state`: none, fresh or stale. `suffixes`: domains below which full names are written besides the tailnet's.
+    `machine`: the host name of the machine that reads the file; no node gets it. Whether a name can mean one node only
+    is asked of the whole netmap, whatever the choice.
     """
     names = _Names(netmap, suffixes, machine)
     records, left_out_records = address_records(netmap.dns, names.why_no_record)
-    narrowed = bool(tags) or online_only
+    narrowed = narrows(choice)
     left_out: collections.Counter[str] = collections.Counter()
     listed = [] if state == Trust.NONE else all_nodes(netmap)
-    nodes = chosen_nodes(
-        listed, tags=tags, online_only=online_only, include_self=include_self, left_out=left_out
-    )
     bearers = name_bearers(listed)
     lines: list[str] = []
     said: set[tuple[str, str]] = set()
     written = 0
-    for one in nodes:
+    for one in chosen_nodes(listed, left_out, **choice):
         node = one.node
-        name, addresses = host_name(node.name), node_addresses(node)
-        given = [] if name is None else names.of_node(one, name)
-        if node.expired:
-            left_out[EXPIRED] += 1
-        elif name is None:
-            left_out[NO_NAME] += 1
-        elif not addresses:
-            left_out[NO_ADDRESS] += 1
-        elif bearers[name] > 1:
-            left_out[TAKEN] += 1
+        name, addresses = host_name(node.name) or "", node_addresses(node)
+        given = names.of_node(one, name)
+        if (why := unfit(node, name, addresses, bearers)) is not None:
+            left_out[why] += 1
         elif not given:
             left_out[names.why_not(one, name)] += 1
         elif not records.get(name, set()).issubset(addresses):

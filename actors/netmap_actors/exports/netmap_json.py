@@ -13,22 +13,18 @@ from netmap_actors import shown_json
 from netmap_actors.exports.nodes import is_chosen, shown_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from typing import Unpack
 
+    from netmap_actors.exports.nodes import NodeChoice
     from netmap_actors.subscriber import Snapshot
 
 __all__ = ["json_object", "same", "text"]
 
 
-def json_object(
-    snapshot: Snapshot, *, tags: Collection[str] = (), online_only: bool = False
-) -> dict[str, Any]:
-    """The object; `self` stays in it whatever the choice of peers.
-
-    `tags`: only peers with one of them. `online_only`: only those the control server says to be online.
-    """
+def json_object(snapshot: Snapshot, **choice: Unpack[NodeChoice]) -> dict[str, Any]:
+    """The object; `self` stays in it whatever the choice of peers."""
     values = snapshot.netmap.to_json()
-    wanted = shown_tags(tags)
+    wanted, online_only = shown_tags(choice.get("tags", ())), choice.get("online_only", False)
     values["peers"] = [
         peer
         for peer in values["peers"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import collections
 import ipaddress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from netmap_actors.exports.host_names import host_name, is_reserved
-from netmap_actors.exports.remarks import UNREADABLE
+from netmap_actors.exports.remarks import EXPIRED, NO_ADDRESS, NO_NAME, TAKEN, UNREADABLE
 from netmap_actors.subscriber.naming import folded_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
-    from typing import TypeAlias
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from typing import TypeAlias, Unpack
 
     from netmap_actors.subscriber import Netmap, Peer
 
@@ -20,16 +20,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Listed",
+    "NodeChoice",
     "all_nodes",
     "chosen_nodes",
     "is_chosen",
     "name_bearers",
+    "narrows",
     "node_addresses",
     "own_short_name",
     "shown_tags",
     "tag_names",
+    "unfit",
     "unicast",
 ]
+
+
+class NodeChoice(TypedDict, total=False):
+    """Which nodes are written; without any of these all but our own."""
+
+    tags: Collection[str]
+    """Only nodes with one of them, which may be written without "tag:"; empty: whatever tags they have."""
+    online_only: bool
+    """Only those the control server says to be online."""
+    include_self: bool
+    """Our own node, too, which never answers."""
 
 
 class Listed(NamedTuple):
@@ -60,19 +74,16 @@ def all_nodes(netmap: Netmap) -> list[Listed]:
 
 def chosen_nodes(
     listed: Iterable[Listed],
-    *,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-    include_self: bool = False,
     left_out: collections.Counter[str] | None = None,
+    **choice: Unpack[NodeChoice],
 ) -> Iterator[Listed]:
     """Those that can be read and are wanted, each decoded, made one by one. `listed`: from `all_nodes`.
 
     `left_out` counts those that cannot be read.
     """
-    wanted = shown_tags(tags)
+    wanted, online_only = shown_tags(choice.get("tags", ())), choice.get("online_only", False)
     for one in listed:
-        if one.own and not include_self:
+        if one.own and not choice.get("include_self"):
             continue
         node = one.node.held()
         if not node.decoded:
@@ -80,6 +91,22 @@ def chosen_nodes(
                 left_out[UNREADABLE] += 1
         elif is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only):
             yield Listed(node, one.own, one.short_name)
+
+
+def narrows(choice: NodeChoice) -> bool:
+    """Whether it leaves peers out."""
+    return bool(choice.get("tags") or choice.get("online_only"))
+
+
+def unfit(node: Peer, name: str, addresses: list[str], bearers: Mapping[str | None, int]) -> str | None:
+    """Why its addresses are not written by this host name, empty for none; None: only its format can say."""
+    if node.expired:
+        return EXPIRED
+    if not name:
+        return NO_NAME
+    if not addresses:
+        return NO_ADDRESS
+    return TAKEN if bearers[name] > 1 else None
 
 
 def name_bearers(listed: Iterable[Listed]) -> collections.Counter[str | None]:

@@ -15,9 +15,10 @@ from netmap_actors.exports.nodes import all_nodes, chosen_nodes, node_addresses
 from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
+    from typing import Unpack
 
-    from netmap_actors.exports.nodes import Listed
+    from netmap_actors.exports.nodes import Listed, NodeChoice
     from netmap_actors.subscriber import Netmap, Peer
 
 __all__ = ["SEPARATOR", "target_groups", "text"]
@@ -40,24 +41,14 @@ _ONLINE = {True: "true", False: "false", None: "unknown"}
 
 
 def target_groups(
-    netmap: Netmap,
-    *,
-    state: str,
-    port: int | None,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-    include_self: bool = False,
+    netmap: Netmap, *, state: str, port: int | None, **choice: Unpack[NodeChoice]
 ) -> Iterator[dict[str, Any]]:
     """One group for each node that can be read and has an address, made one by one.
 
     `state`: fresh or stale, shown as a label. `port`: None gives bare addresses, which relabelling has to complete.
-    `tags`: only nodes with one of them. `online_only`: only those the control server says to be online.
-    `include_self`: our own node, too, which never answers.
     """
     domain = netmap.domain
-    for listed in chosen_nodes(
-        all_nodes(netmap), tags=tags, online_only=online_only, include_self=include_self
-    ):
+    for listed in chosen_nodes(all_nodes(netmap), **choice):
         node = listed.node
         addresses = node_addresses(node)
         if addresses:

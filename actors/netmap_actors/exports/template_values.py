@@ -21,26 +21,19 @@ from netmap_actors.exports.nodes import (
 from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
+    from typing import Unpack
 
-    from netmap_actors.exports.nodes import Listed
+    from netmap_actors.exports.nodes import Listed, NodeChoice
     from netmap_actors.subscriber import Netmap
 
 __all__ = ["template_values", "with_nodes"]
 
 
-def template_values(
-    netmap: Netmap,
-    *,
-    state: str,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-    include_self: bool = False,
-) -> dict[str, Any]:
+def template_values(netmap: Netmap, *, state: str, **choice: Unpack[NodeChoice]) -> dict[str, Any]:
     """`tailnet`, `state`, `domain`, `suffix`, `peers`, `self_node`, `tags`, `users` and `dns`.
 
-    `state`: fresh or stale. `tags`: only peers with one of them. `online_only`: only those the control server says to
-    be online. `include_self`: our own node is among the peers, too; it is `self_node` always.
+    `state`: fresh or stale. The choice is that of the peers; our own node is `self_node` always.
 
     A node has the fields of `netmap --json`, and: `short_name` and `dns_name`, host names that are its alone, or empty;
     `address`, `ipv4` and `ipv6`, without prefix length and only such as lead to a node; `tag_names`, its tags without
@@ -53,32 +46,9 @@ def template_values(
     """
     listed = all_nodes(netmap)
     bearers = name_bearers(listed)
-    words = {one.node.stable_id: _word(one) for one in listed}
-    unique = identifiers({*words.values()})
+    unique = identifiers({_word(one) for one in listed})
     own = next((one for one in listed if one.own), None)
-
-    def shown(one: Listed) -> dict[str, Any]:
-        node, name = one.node.held(), host_name(one.node.name)
-        addresses = node_addresses(node)
-        alone = name is not None and bearers[name] == 1 and node.short_name is not None
-        value: dict[str, Any] = shown_json.visible(
-            node.to_json() | {"shared_in": node.shared_in, "self": one.own}
-        )
-        return value | {
-            "short_name": own_short_name(one),
-            "dns_name": name if alone else "",
-            "address": addresses[0] if addresses else "",
-            "ipv4": [address for address in addresses if ":" not in address],
-            "ipv6": [address for address in addresses if ":" in address],
-            "tag_names": shown_json.visible(tag_names(node)),
-            "identifier": unique[words[node.stable_id]],
-            "tailnet": TAILNET,
-        }
-
-    peers = [
-        shown(one)
-        for one in chosen_nodes(listed, tags=tags, online_only=online_only, include_self=include_self)
-    ]
+    peers = [_shown(one, bearers, unique) for one in chosen_nodes(listed, **choice)]
     by_tag: dict[str, list[int]] = {}
     by_user: dict[int, list[int]] = {}
     for at, node in enumerate(peers):
@@ -93,13 +63,32 @@ def template_values(
         "domain": shown_json.visible(netmap.domain),
         "suffix": host_name(netmap.own_suffix or "") or "",
         "peers": peers,
-        "self_node": None if own is None else shown(own),
+        "self_node": None if own is None else _shown(own, bearers, unique),
         "tags": [{"name": name, "identifier": names[name], "nodes": by_tag[name]} for name in sorted(by_tag)],
         "users": [
             shown_json.visible(profile.to_json()) | {"nodes": by_user.get(profile.id, [])}
             for profile in sorted(netmap.user_profiles.values(), key=lambda one: (one.login_name, one.id))
         ],
         "dns": shown_json.visible(netmap.dns),
+    }
+
+
+def _shown(one: Listed, bearers: Mapping[str | None, int], unique: Mapping[str, str]) -> dict[str, Any]:
+    node, name = one.node.held(), host_name(one.node.name)
+    addresses = node_addresses(node)
+    alone = name is not None and bearers[name] == 1 and node.short_name is not None
+    value: dict[str, Any] = shown_json.visible(
+        node.to_json() | {"shared_in": node.shared_in, "self": one.own}
+    )
+    return value | {
+        "short_name": own_short_name(one),
+        "dns_name": name if alone else "",
+        "address": addresses[0] if addresses else "",
+        "ipv4": [address for address in addresses if ":" not in address],
+        "ipv6": [address for address in addresses if ":" in address],
+        "tag_names": shown_json.visible(tag_names(node)),
+        "identifier": unique[_word(one)],
+        "tailnet": TAILNET,
     }
 
 

@@ -19,18 +19,18 @@ from netmap_actors.exports.nodes import (
     all_nodes,
     chosen_nodes,
     name_bearers,
+    narrows,
     node_addresses,
     tag_names,
+    unfit,
 )
 from netmap_actors.exports.remarks import (
-    EXPIRED,
     NO_ADDRESS,
     NO_NAME,
     OUTSIDE,
     RECORDED,
     RESERVED,
     SAME_TAG,
-    TAKEN,
     TOO_MANY,
     UNASKED,
     CannotExport,
@@ -41,8 +41,9 @@ from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from typing import TypeAlias
+    from typing import TypeAlias, Unpack
 
+    from netmap_actors.exports.nodes import NodeChoice
     from netmap_actors.subscriber import Netmap
 
     Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -79,20 +80,17 @@ def text(
     origin: str | None = None,
     servers: Collection[str] = (),
     reverse: Network | None = None,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-    include_self: bool = False,
+    **choice: Unpack[NodeChoice],
 ) -> str:
     """The whole file. The same netmap and serial give the same text.
 
     `state`: fresh or stale. `origin`: the domain below which the names are given; None: the tailnet's own.
     `servers`: host names of the servers of the zone, the primary one first. `reverse`: the zone of this network's
-    addresses instead, which has to be one (`reverse_zone`). `tags`: only nodes with one of them. `online_only`: only
-    those the control server says to be online. `include_self`: our own node, too.
-    Raises CannotExport without a domain, and when a server in the zone has no address.
+    addresses instead, which has to be one (`reverse_zone`). Raises CannotExport without a domain, and when a server in
+    the zone has no address.
     """
     domain = _Domain(netmap.own_suffix, origin)
-    names = _collected(netmap, domain, tags=tags, online_only=online_only, include_self=include_self)
+    names = _collected(netmap, domain, choice)
     shown = list(dict.fromkeys(server.rstrip(".").lower() for server in servers or [SERVER]))
     forward = names.nodes | {
         name: _ordered({*names.nodes.get(name, ()), *found}) for name, found in names.records.items()
@@ -135,13 +133,11 @@ def reverse_zone(network: str) -> Network:
     return found
 
 
-def _collected(
-    netmap: Netmap, domain: _Domain, *, tags: Collection[str], online_only: bool, include_self: bool
-) -> _Names:
+def _collected(netmap: Netmap, domain: _Domain, choice: NodeChoice) -> _Names:
     left_out: collections.Counter[str] = collections.Counter()
     without_tag: collections.Counter[str] = collections.Counter()
-    narrowed = bool(tags) or online_only
-    wanted = {tag.removeprefix("tag:") for tag in tags}
+    narrowed = narrows(choice)
+    wanted = {tag.removeprefix("tag:") for tag in choice.get("tags", ())}
     found, without_record = address_records(
         netmap.dns, lambda name: None if domain.of_record(name) else OUTSIDE
     )
@@ -153,23 +149,15 @@ def _collected(
     bearers = name_bearers(listed)
     nodes: dict[str, list[str]] = {}
     tagged: dict[str, set[str]] = {}
-    for node, _, _ in chosen_nodes(
-        listed, tags=tags, online_only=online_only, include_self=include_self, left_out=left_out
-    ):
-        given, addresses = host_name(node.name), node_addresses(node)
-        name = "" if given is None or node.shared_in else domain.of_node(given)
+    for node, _, _ in chosen_nodes(listed, left_out, **choice):
+        given, addresses = host_name(node.name) or "", node_addresses(node)
+        name = domain.of_node(given) if given and not node.shared_in else ""
         if name and not node.expired:
             # Of a tag that was not asked for only some nodes are here, and its name has to lead to all.
             for tag in tag_names(node) if not wanted else [*wanted.intersection(tag_names(node))]:
                 tagged.setdefault(tag, set()).update(addresses)
-        if node.expired:
-            left_out[EXPIRED] += 1
-        elif given is None:
-            left_out[NO_NAME] += 1
-        elif not addresses:
-            left_out[NO_ADDRESS] += 1
-        elif bearers[given] > 1:
-            left_out[TAKEN] += 1
+        if (why := unfit(node, given, addresses, bearers)) is not None:
+            left_out[why] += 1
         elif not name:
             left_out[OUTSIDE] += 1
         elif domain.is_refused(name):

@@ -27,7 +27,6 @@ from netmap_actors.wire.vocabulary import ActorName, Trust
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
-    from netmap_actors.clock import Clock
     from netmap_actors.history.answers import Answer, HistoryQuestion
     from netmap_actors.history.occurrences import KnownNode, Recorded
     from netmap_actors.subscriber import Event
@@ -55,8 +54,8 @@ ANSWERS_HWM = 4
 class HistoryKeeper(ActorBase):
     """Writes the history of one tailnet."""
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        super().__init__(boot, clock)
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
         self._settings = decode_settings(boot, HistorySettings)
         self._directory = Path(self._settings.directory)
         endpoints = boot.endpoints

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.boot import HttpSettings, decode_settings
+from netmap_actors.bus.acceptor import OWN_FILES, Acceptor
 from netmap_actors.bus.admission import Admission
-from netmap_actors.bus.door import OWN_FILES, Door
 from netmap_actors.bus.socket_files import is_free
 from netmap_actors.confinement.permissions import HTTP_CLIENTS
 from netmap_actors.errors import escape
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from netmap_actors.boot import Boot
     from netmap_actors.bus.admission import Origin
-    from netmap_actors.clock import Clock
     from netmap_actors.http_endpoint.peer_metrics import Chosen
     from netmap_actors.http_endpoint.supervisor_status import Report
     from netmap_actors.protocol.http1_server import HttpRequest
@@ -67,8 +66,8 @@ class _Follower(NamedTuple):
 class HttpEndpoint(ActorBase):
     """GET and HEAD, on an address or a unix socket."""
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        super().__init__(boot, clock)
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
         self._settings = decode_settings(boot, HttpSettings)
         endpoints = boot.endpoints
         self._subscriber = Subscriber(
@@ -77,7 +76,7 @@ class HttpEndpoint(ActorBase):
         self._history = HistoryPage(self.loop, self.sockets, endpoints.history)
         self._due = self.loop.deadline(self._on_bus)
         self._listener: socket.socket | None = None
-        self._door: Door[Connection] | None = None
+        self._acceptor: Acceptor[Connection] | None = None
         self._host = ""
         self._turns = Turns(self.loop)
         self._access = Access(self._settings, self.log, self._show, boot.secrets.sessions)
@@ -130,7 +129,7 @@ class HttpEndpoint(ActorBase):
             heartbeat.counters["http_certificate_expires"] = expires
 
     def teardown(self) -> None:
-        for connection in list(self._door or ()):
+        for connection in list(self._acceptor or ()):
             connection.close()
         self._stop_listening()
         self._history.close()
@@ -214,7 +213,7 @@ class HttpEndpoint(ActorBase):
         if self._settings.token_required and not self._settings.tls_cert:
             self.log.warning("http_endpoint_plaintext", listen=where)
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._door = Door(
+        self._acceptor = Acceptor(
             self.loop,
             self._listener,
             capacity=max(1, min(MAX_CONNECTIONS, allowed - OWN_FILES)),
@@ -237,8 +236,8 @@ class HttpEndpoint(ActorBase):
     def _stop_listening(self) -> None:
         if self._listener is None:
             return
-        if self._door is not None:
-            self._door.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         self._listener.close()
         self._listener = None
 
@@ -258,8 +257,8 @@ class HttpEndpoint(ActorBase):
         return connection
 
     def _on_progress(self, connection: Connection) -> None:
-        if self._door is not None:
-            self._door.moved(connection, waits=connection.waits)
+        if self._acceptor is not None:
+            self._acceptor.moved(connection, waits=connection.waits)
         self._places.moved(connection, waits=connection.waits)
 
     def _on_error(self, error: Exception) -> None:
@@ -269,18 +268,18 @@ class HttpEndpoint(ActorBase):
     def _on_end(self, connection: Connection) -> None:
         self._followers.pop(connection, None)
         self._places.left(connection)
-        if self._door is not None:
-            if connection.tls is not None and connection.tls.failure and connection in self._door:
-                whose = self._door.whose(connection)
+        if self._acceptor is not None:
+            if connection.tls is not None and connection.tls.failure and connection in self._acceptor:
+                whose = self._acceptor.whose(connection)
                 self._access.handshake_failed(connection.tls.failure, whose, self.loop.now())
-            self._door.left(connection)
+            self._acceptor.left(connection)
 
     # Answers
 
     def _on_request(self, connection: Connection, request: HttpRequest) -> None:
         self._requests += 1
-        assert self._door is not None, "this client was let in"
-        whose = self._door.whose(connection)
+        assert self._acceptor is not None, "this client was let in"
+        whose = self._acceptor.whose(connection)
         asker = self._access.judge(request, self._host, whose, self.loop.now())
         if isinstance(asker, RequestRefused):
             self._refused += 1
@@ -354,8 +353,8 @@ class HttpEndpoint(ActorBase):
         snapshot = self._subscriber.store.snapshot()
         if snapshot.state != "none":
             wanted.passes(snapshot)
-        assert self._door is not None, "this client was let in"
-        victim = self._places.arrived(connection, self._door.whose(connection))
+        assert self._acceptor is not None, "this client was let in"
+        victim = self._places.arrived(connection, self._acceptor.whose(connection))
         if victim is not None:
             if victim[0] is connection:
                 connection.answer(

@@ -41,6 +41,7 @@ token is needed, with the scope `read` (everything) or `metrics` (/metrics, /sd 
 the scope `read` for a cookie. The files of the page, below `/page/`, are its own and may change with every version.
 """
 METRICS: Final = ("text/plain", "application/openmetrics-text")
+_SCHEMAS: Final = "#/components/schemas/{name}"
 _NAME: Final = "A full name, the short name of a node of this tailnet, an address, a stable id or a node key"
 
 
@@ -65,14 +66,9 @@ class _Operation(NamedTuple):
 
 def document() -> dict[str, Any]:
     """The whole document, made anew."""
-    shapes = [
-        NetmapAnswer, NodeAnswer, EVENTS, HistoryAnswer, StatusReport, list[TargetGroup], HealthAnswer,
-    ]  # fmt: skip
-    (netmap, node, event, history, status, targets, health), parts = components(
-        shapes, "#/components/schemas/{name}"
-    )
+    shapes = (EVENTS, NetmapAnswer, NodeAnswer, HistoryAnswer, StatusReport, TargetGroup, HealthAnswer)
+    (event, *_), parts = components(shapes, _SCHEMAS)
     parts["Event"] = event
-    operations = _operations(netmap, node, history, status, targets, health)
     return {
         "openapi": "3.1.1",
         "x-id": identifier("openapi"),
@@ -85,7 +81,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
         },
         "servers": [{"url": "/", "description": "Where this document was read"}],
-        "paths": {path: _FORMS[path] if path in _FORMS else _path(path, operations[path]) for path in PATHS},
+        "paths": {path: _FORMS[path] if path in _FORMS else _path(path, _OPERATIONS[path]) for path in PATHS},
         "components": {
             "schemas": parts,
             "responses": _RESPONSES,
@@ -107,91 +103,8 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operations(
-    netmap: object, node: object, history: object, status: object, targets: object, health: object
-) -> Mapping[str, _Operation]:
-    return {
-        "/": _Operation({200: {HTML: {"schema": _TEXT}}}, scopes=()),
-        "/netmap": _Operation(
-            {200: {JSON: {"schema": {"anyOf": [netmap, node]}}}},
-            {404: "No node goes by that name.", 409: "Several nodes go by that name."},
-            {"peer": _Parameter(f"{_NAME}: only this node is shown.", _TEXT)},
-        ),
-        "/events": _Operation(
-            {200: {event_stream.CONTENT_TYPE: _events()}},
-            {
-                409: "Several nodes go by that name.",
-                503: "Too many clients follow already; Retry-After says when to come back.",
-            },
-            {
-                "kind": _Parameter("Only events of these kinds.", {"enum": sorted(EVENT_KINDS)}, many=True),
-                "peer": _Parameter(
-                    f"{_NAME}: only events of these nodes.", _TEXT | {"minLength": 1}, many=True
-                ),
-            },
-        ),
-        "/history": _Operation(
-            {200: {JSON: {"schema": history}}},
-            {404: "No history is kept, or no node was called that.", 503: "It did not answer in time."},
-            {
-                "since": _Parameter(
-                    "So long ago, or an RFC 3339 time.",
-                    _MOMENT | {"default": "24h", "examples": ["24h", "2026-01-02T03:04:05Z"]},
-                ),
-                "until": _Parameter(
-                    "As `since`, and later.", _MOMENT | {"default": "0s", "examples": ["90m"]}
-                ),
-                "peer": _Parameter("Names, now or then, or stable ids.", _TEXT, many=True),
-                "kind": _Parameter("What happened.", {"enum": sorted(map(str, Happening))}, many=True),
-                "lanes": _Parameter(
-                    "false: what happened alone; `gaps`, `netmap`, `connection` and `nodes` are empty.",
-                    {"type": "boolean", "default": True},
-                ),
-            },
-        ),
-        "/status": _Operation({200: {JSON: {"schema": status}}}, {503: "The daemon did not answer in time."}),
-        "/sd": _Operation(
-            {200: {JSON: {"schema": targets}}},
-            {503: "No netmap has come yet; Prometheus keeps the targets it has."},
-            {
-                "port": _Parameter(
-                    "Of each target; without it they are bare addresses.",
-                    {"type": "integer", "minimum": 1, "maximum": 65535},
-                ),
-                "tag": _Parameter('Only nodes with one of them: "tag:web" or "web".', _TEXT, many=True),
-                "online": _Parameter("Only those the control server says to be online.", _FLAG),
-                "include_self": _Parameter("Our own node, too.", _FLAG),
-            },
-            scopes=("metrics", "read"),
-        ),
-        "/metrics": _Operation(
-            {200: {kind: {"schema": _TEXT} for kind in METRICS}},
-            {},
-            {
-                "peers": _Parameter("Some series for each peer, too.", _FLAG),
-                "tag": _Parameter(
-                    "Only peers with one of them; peers=true has to be there.", _TEXT, many=True
-                ),
-            },
-            scopes=("metrics", "read"),
-        ),
-        "/healthz": _Operation(
-            {code: {JSON: {"schema": health}} for code in (200, 503)}, scopes=("metrics", "read")
-        ),
-        "/livez": _Operation(
-            {200: _CHECKS}, {}, {"verbose": _Parameter("List the checks.", _TEXT, bare=True)}, scopes=()
-        ),
-        "/readyz": _Operation(
-            {200: _CHECKS, 503: _CHECKS},
-            {},
-            {
-                "verbose": _Parameter("List the checks.", _TEXT, bare=True),
-                "exclude": _Parameter("Checks that do not count.", {"enum": [*READY_CHECKS]}, many=True),
-            },
-            scopes=(),
-        ),
-        "/openapi.json": _Operation({200: {JSON: {"schema": {"type": "object"}}}}),
-    }
+def _ref(shape: type) -> dict[str, str]:
+    return {"$ref": _SCHEMAS.format(name=shape.__name__)}
 
 
 _TEXT: Final = {"type": "string"}
@@ -206,6 +119,107 @@ _CHECKS: Final = {
         "schema": _TEXT,
         "example": "[+]ping ok\n[+]netmap ok\n[-]fresh failed: it is stale\nreadyz check failed\n",
     }
+}
+_EVENTS: Final = {
+    "schema": {
+        "type": "string",
+        "description": "Server-sent events without end: `id` is EPOCH:SEQ, `event` the type, `data` one line of "
+        "JSON. A snapshot comes first, a comment every 15 seconds. A client that lost its connection gets a new "
+        "snapshot.",
+    },
+    "x-itemSchema": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "event": {"enum": ["snapshot", *EVENT_KINDS, "error"]},
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON,
+                "contentSchema": {"$ref": "#/components/schemas/Event"},
+            },
+        },
+        "required": ["event", "data"],
+    },
+    "example": 'id: 1:7\nevent: domain_changed\ndata: {"type":"domain_changed","epoch":1,"seq":7,"state":"fresh",'
+    '"domain":"example.com","changed":["domain"],"previous":{"domain":""}}\n\n',
+}
+_OPERATIONS: Final[Mapping[str, _Operation]] = {
+    "/": _Operation({200: {HTML: {"schema": _TEXT}}}, scopes=()),
+    "/netmap": _Operation(
+        {200: {JSON: {"schema": {"anyOf": [_ref(NetmapAnswer), _ref(NodeAnswer)]}}}},
+        {404: "No node goes by that name.", 409: "Several nodes go by that name."},
+        {"peer": _Parameter(f"{_NAME}: only this node is shown.", _TEXT)},
+    ),
+    "/events": _Operation(
+        {200: {event_stream.CONTENT_TYPE: _EVENTS}},
+        {
+            409: "Several nodes go by that name.",
+            503: "Too many clients follow already; Retry-After says when to come back.",
+        },
+        {
+            "kind": _Parameter("Only events of these kinds.", {"enum": sorted(EVENT_KINDS)}, many=True),
+            "peer": _Parameter(f"{_NAME}: only events of these nodes.", _TEXT | {"minLength": 1}, many=True),
+        },
+    ),
+    "/history": _Operation(
+        {200: {JSON: {"schema": _ref(HistoryAnswer)}}},
+        {404: "No history is kept, or no node was called that.", 503: "It did not answer in time."},
+        {
+            "since": _Parameter(
+                "So long ago, or an RFC 3339 time.",
+                _MOMENT | {"default": "24h", "examples": ["24h", "2026-01-02T03:04:05Z"]},
+            ),
+            "until": _Parameter("As `since`, and later.", _MOMENT | {"default": "0s", "examples": ["90m"]}),
+            "peer": _Parameter("Names, now or then, or stable ids.", _TEXT, many=True),
+            "kind": _Parameter("What happened.", {"enum": sorted(map(str, Happening))}, many=True),
+            "lanes": _Parameter(
+                "false: what happened alone; `gaps`, `netmap`, `connection` and `nodes` are empty.",
+                {"type": "boolean", "default": True},
+            ),
+        },
+    ),
+    "/status": _Operation(
+        {200: {JSON: {"schema": _ref(StatusReport)}}}, {503: "The daemon did not answer in time."}
+    ),
+    "/sd": _Operation(
+        {200: {JSON: {"schema": {"type": "array", "items": _ref(TargetGroup)}}}},
+        {503: "No netmap has come yet; Prometheus keeps the targets it has."},
+        {
+            "port": _Parameter(
+                "Of each target; without it they are bare addresses.",
+                {"type": "integer", "minimum": 1, "maximum": 65535},
+            ),
+            "tag": _Parameter('Only nodes with one of them: "tag:web" or "web".', _TEXT, many=True),
+            "online": _Parameter("Only those the control server says to be online.", _FLAG),
+            "include_self": _Parameter("Our own node, too.", _FLAG),
+        },
+        scopes=("metrics", "read"),
+    ),
+    "/metrics": _Operation(
+        {200: {kind: {"schema": _TEXT} for kind in METRICS}},
+        {},
+        {
+            "peers": _Parameter("Some series for each peer, too.", _FLAG),
+            "tag": _Parameter("Only peers with one of them; peers=true has to be there.", _TEXT, many=True),
+        },
+        scopes=("metrics", "read"),
+    ),
+    "/healthz": _Operation(
+        {code: {JSON: {"schema": _ref(HealthAnswer)}} for code in (200, 503)}, scopes=("metrics", "read")
+    ),
+    "/livez": _Operation(
+        {200: _CHECKS}, {}, {"verbose": _Parameter("List the checks.", _TEXT, bare=True)}, scopes=()
+    ),
+    "/readyz": _Operation(
+        {200: _CHECKS, 503: _CHECKS},
+        {},
+        {
+            "verbose": _Parameter("List the checks.", _TEXT, bare=True),
+            "exclude": _Parameter("Checks that do not count.", {"enum": [*READY_CHECKS]}, many=True),
+        },
+        scopes=(),
+    ),
+    "/openapi.json": _Operation({200: {JSON: {"schema": {"type": "object"}}}}),
 }
 _OF_A_TOKEN: Final = {"WWW-Authenticate": {"description": "Where a token is the reason.", "schema": _TEXT}}
 _RESPONSES: Final = {
@@ -306,32 +320,6 @@ _FORMS: Final[Mapping[str, dict[str, Any]]] = {
     },
 }
 _SAYS: Final = {200: "It is this.", 503: "It is not; the body says why."}
-
-
-def _events() -> dict[str, Any]:
-    return {
-        "schema": {
-            "type": "string",
-            "description": "Server-sent events without end: `id` is EPOCH:SEQ, `event` the type, `data` one line of "
-            "JSON. A snapshot comes first, a comment every 15 seconds. A client that lost its connection gets a new "
-            "snapshot.",
-        },
-        "x-itemSchema": {
-            "type": "object",
-            "properties": {
-                "id": {"type": "string"},
-                "event": {"enum": ["snapshot", *EVENT_KINDS, "error"]},
-                "data": {
-                    "type": "string",
-                    "contentMediaType": JSON,
-                    "contentSchema": {"$ref": "#/components/schemas/Event"},
-                },
-            },
-            "required": ["event", "data"],
-        },
-        "example": 'id: 1:7\nevent: domain_changed\ndata: {"type":"domain_changed","epoch":1,"seq":7,"state":"fresh",'
-        '"domain":"example.com","changed":["domain"],"previous":{"domain":""}}\n\n',
-    }
 
 
 def _path(path: str, operation: _Operation) -> dict[str, Any]:

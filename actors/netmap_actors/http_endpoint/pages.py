@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import prometheus_sd
-from netmap_actors.exports.nodes import shown_tags
+from netmap_actors.exports.nodes import NodeChoice, shown_tags
 from netmap_actors.http_endpoint.json_parts import array_parts, json_parts
 from netmap_actors.wire.vocabulary import Trust
 
@@ -209,18 +209,13 @@ def chosen_peers(query: Query) -> Chosen:
 def sd(snapshot: Snapshot, query: Query) -> Page:
     """Prometheus keeps the targets it has when this fails, so no netmap is no empty list."""
     query.only("port", "tag", "online", "include_self")
-    port, tags, online = query.port("port"), query.all("tag"), query.flag("online")
-    include_self = query.flag("include_self")
+    port = query.port("port")
+    choice = NodeChoice(
+        tags=query.all("tag"), online_only=query.flag("online"), include_self=query.flag("include_self")
+    )
     if snapshot.state == Trust.NONE:
         return Page(503, TEXT, b"cannot list targets: no netmap has come yet\n")
-    groups = prometheus_sd.target_groups(
-        snapshot.netmap,
-        state=snapshot.state,
-        port=port,
-        tags=tags,
-        online_only=online,
-        include_self=include_self,
-    )
+    groups = prometheus_sd.target_groups(snapshot.netmap, state=snapshot.state, port=port, **choice)
     return Page(200, JSON, parts=array_parts(groups))
 
 

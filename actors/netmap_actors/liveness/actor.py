@@ -18,7 +18,6 @@ from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
-    from netmap_actors.clock import Clock
 
 __all__ = ["Liveness"]
 
@@ -30,8 +29,8 @@ _LATEST = 1e9
 class Liveness(ActorBase):
     """PULL from control_connection, verdicts to the Supervisor."""
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        super().__init__(boot, clock)
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
         settings = decode_settings(boot, LivenessSettings)
         self._detector = LivenessDetector(hung_grace=settings.hung_grace, pause_limit=settings.pause_limit)
         self._inbox = Inbox(boot.run, boot.actor, boot.generation, Secret.from_text(boot.secrets.inbox))

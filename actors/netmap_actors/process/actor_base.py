@@ -1,8 +1,6 @@
 """The base of every actor that is a process: one thread, one loop, messages to the Supervisor, an exit reason.
 
-pykka gives the mailbox and the message order. An exception anywhere ends the
-actor (pykka would let one in `ask` pass, and skip `on_failure` for one in `on_start`), and every end has a
-reason the bootstrap turns into an exit status.
+pykka gives the mailbox and the message order. Every end has a reason the bootstrap turns into an exit status.
 """
 
 from __future__ import annotations
@@ -12,13 +10,12 @@ import os
 import secrets
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pykka
 import zmq
 
 from netmap_actors.bus.loop import Loop
-from netmap_actors.bus.mailbox import Mailbox, Turn
+from netmap_actors.bus.mailbox import LoopActor
 from netmap_actors.bus.monitor import next_event
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import SystemClock, time_namespace
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from netmap_actors.boot import Boot
-    from netmap_actors.clock import Clock
 
 __all__ = ["ActorBase"]
 
@@ -44,21 +40,17 @@ _MESSAGES_PER_TURN = 100
 """Of the Supervisor's messages, before other sources get their turn."""
 
 
-class ActorBase(pykka.ThreadingActor):
+class ActorBase(LoopActor):
     """One actor, one process, one thread.
 
     A subclass gives `setup`, and where it needs them `on_supervisor`, `statistics` and `teardown`. `__init__`
     and every hook run in the process's main thread.
     """
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        self.clock: Clock = clock or SystemClock()
+    def __init__(self, boot: Boot) -> None:
+        self.clock = SystemClock()
         self.loop = Loop(self.clock)
-        super().__init__()
-        # pykka's factory is static and cannot be handed the loop. The reference holds the mailbox, so it is
-        # made anew with it; the first one has no holder yet.
-        self.actor_inbox = Mailbox(self.loop)
-        self._actor_ref = pykka.ActorRef(self)
+        super().__init__(self.loop)
         self.boot = boot
         self.codec = Codec(
             boot.run,
@@ -166,32 +158,11 @@ class ActorBase(pykka.ThreadingActor):
 
     # pykka's hooks
 
-    def _start_actor_loop(self) -> None:
-        """Nothing: `run` is the loop, in the main thread, where signals and the parent-death signal are at home."""
-
-    def on_start(self) -> None:
-        try:
-            self.tell_supervisor(internal_pb2.Hello(pid=os.getpid(), time_namespace=time_namespace()))
-            self.loop.watch(self._supervisor, self._from_supervisor)
-            self.loop.every(self.boot.heartbeat_interval, self._send_heartbeat)
-            self.setup()
-        except BaseException as error:  # noqa: BLE001  # every end has a reason
-            self._fail(error)
-
-    def _handle_receive(self, message: Any) -> Any:
-        # Nearly all messages are turns, and pykka looks for its own four kinds first.
-        return self.on_receive(message) if type(message) is Turn else super()._handle_receive(message)
-
-    def on_receive(self, message: Any) -> None:
-        try:
-            if not isinstance(message, Turn):
-                raise TypeError(f"cannot handle {type(message).__name__}: {self.boot.actor} does not know it")
-            for call in message.calls:
-                if self.exit_reason is not None:
-                    return
-                call()
-        except BaseException as error:  # noqa: BLE001  # every end has a reason
-            self._fail(error)
+    def _begin_life(self) -> None:
+        self.tell_supervisor(internal_pb2.Hello(pid=os.getpid(), time_namespace=time_namespace()))
+        self.loop.watch(self._supervisor, self._from_supervisor)
+        self.loop.every(self.boot.heartbeat_interval, self._send_heartbeat)
+        self.setup()
 
     def on_stop(self) -> None:
         if self.exit_reason is None:
@@ -266,8 +237,7 @@ class ActorBase(pykka.ThreadingActor):
     def _close(self) -> None:
         if self.actor_stopped.is_set():
             return
-        self.actor_stopped.set()
-        pykka.ActorRegistry.unregister(self.actor_ref)
+        self._end_life()
         try:
             self.teardown()
         except Exception as error:  # noqa: BLE001

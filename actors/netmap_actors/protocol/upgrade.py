@@ -44,12 +44,12 @@ class UpgradeAccepted(msgspec.Struct, frozen=True):
 class UpgradeClient:
     """One upgrade request and its response."""
 
-    def __init__(self, host_header: str, initiation: bytes, *, path: str = UPGRADE_PATH) -> None:
+    def __init__(self, host_header: str, initiation: bytes) -> None:
         """`host_header`: host[:port] of the control URL. `initiation`: the 101 bytes of an `Initiator`."""
         self._exchange = HttpExchange(
             "upgrade to the control protocol",
             "POST",
-            path,
+            UPGRADE_PATH,
             [
                 ("Host", host_header),
                 ("Upgrade", PROTOCOL),

@@ -175,14 +175,14 @@ class ZstdFrameDecoder:
             raise BadMapResponse("cannot decompress: bytes behind the end of the frame")
 
 
-def encode_zstd_frame(content: bytes, level: int = 1) -> bytes:
+def encode_zstd_frame(content: bytes) -> bytes:
     """One frame as Go servers send it: single segment, content size declared, checksum at the end."""
     log = min(
         max((len(content) - 1).bit_length(), _WINDOW_LOG_MIN),
         zstd.CompressionParameter.window_log.bounds()[1],
     )
     options: dict[int, int] = {
-        zstd.CompressionParameter.compression_level: level,
+        zstd.CompressionParameter.compression_level: 1,
         zstd.CompressionParameter.window_log: log,
         zstd.CompressionParameter.checksum_flag: 1,
     }

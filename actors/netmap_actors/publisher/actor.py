@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from netmap_actors.boot import Boot
     from netmap_actors.bus.loop import Timer
-    from netmap_actors.clock import Clock
     from netmap_actors.publisher.publication.ring import Published
 
 __all__ = ["Publisher"]
@@ -73,8 +72,8 @@ def _url_policy(control_url: str) -> UrlPolicy:
 class Publisher(ActorBase):
     """PULL from control_connection; a front for this machine and, when configured, one for others."""
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        super().__init__(boot, clock)
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
         self._settings = decode_settings(boot, PublisherSettings)
         self._netmap = TailnetNetmap(
             _url_policy(self._settings.control_url), max_peers=self._settings.max_peers

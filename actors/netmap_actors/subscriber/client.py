@@ -21,9 +21,8 @@ from netmap_actors.errors import ConfigurationError, NetmapError, escape
 from netmap_actors.runtime_paths import (
     default_runtime_dir,
     leaves_this_machine,
+    local_endpoints,
     remote_endpoints,
-    requests_path,
-    updates_path,
 )
 from netmap_actors.subscriber.answer import MAX_ANSWER
 from netmap_actors.subscriber.events import EVENT_KINDS, checked
@@ -36,7 +35,6 @@ from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-    from types import TracebackType
 
     from netmap_actors.clock import Clock
     from netmap_actors.curve_keys import CurvePair
@@ -113,8 +111,7 @@ class Subscriber:
         without `curve`.
         """
         if endpoint is None:
-            directory = Path(runtime_dir) if runtime_dir is not None else default_runtime_dir()
-            endpoint = (f"ipc://{updates_path(directory)}", f"ipc://{requests_path(directory)}")
+            endpoint = local_endpoints(default_runtime_dir() if runtime_dir is None else Path(runtime_dir))
         if curve is None and any(leaves_this_machine(one) for one in endpoint):
             raise ConfigurationError(
                 f"cannot follow {escape(endpoint[0])} in clear: who is on the way could read and change the netmap; "
@@ -154,14 +151,7 @@ class Subscriber:
             self._clock.boottime(), _inodes_of(endpoint), again=CONNECT_AGAIN + (check_interval or 0.0)
         )
         self._requests = self._socket(zmq.DEALER, endpoint[1], curve, receive=ANSWERS_HWM)
-        try:
-            for socket, where in zip(self.sockets, endpoint, strict=True):
-                socket.connect(where)
-        except zmq.ZMQError as error:
-            self.close()
-            raise ValueError(
-                f"cannot use {escape(where)!r} as an endpoint: {zmq.strerror(error.errno or 0)}"
-            ) from None
+        self._connect()
         self._replica.start(self._clock.boottime())
         self._poller = zmq.Poller()
         self._poller.register(self._updates, zmq.POLLIN)
@@ -327,9 +317,7 @@ class Subscriber:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # Inside
@@ -459,6 +447,17 @@ class Subscriber:
             # The descriptor does not show what came while the socket was used.
             busy = True
         return busy
+
+    def _connect(self) -> None:
+        """Raises ValueError for an invalid endpoint."""
+        try:
+            for socket, where in zip(self.sockets, self._endpoint, strict=True):
+                socket.connect(where)
+        except zmq.ZMQError as error:
+            self.close()
+            raise ValueError(
+                f"cannot use {escape(where)!r} as an endpoint: {zmq.strerror(error.errno or 0)}"
+            ) from None
 
     def _connect_again(self) -> None:
         for socket, endpoint in zip(self.sockets, self._endpoint, strict=True):

@@ -17,7 +17,6 @@ from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from netmap_actors.subscriber.events import Snapshot
     from netmap_actors.subscriber.netmap_view import Netmap
@@ -169,17 +168,13 @@ class Mirror:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         import asyncio  # noqa: PLC0415
 
         await asyncio.to_thread(self.close)

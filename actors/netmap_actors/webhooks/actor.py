@@ -18,7 +18,7 @@ from netmap_actors.exit_reason import ExitReason
 from netmap_actors.history.questions import MAX_TOLD, QuestionLine
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.transport.proxy import connect_ports
-from netmap_actors.webhooks.errand import Errand
+from netmap_actors.webhooks.dispatcher import Dispatcher
 from netmap_actors.webhooks.events import test_event
 from netmap_actors.webhooks.questions import SharedQuestions
 from netmap_actors.webhooks.sender import OutOfReach, WebhookRequest
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from netmap_actors.boot import Boot
-    from netmap_actors.clock import Clock
     from netmap_actors.history.answers import HistoryQuestion
     from netmap_actors.webhooks.delivery import Outcome
     from netmap_actors.webhooks.events import WebhookEvent
@@ -49,15 +48,15 @@ _AFTER_A_HISTORY = 0.5
 class WebhookSender(ActorBase):
     """All webhooks of one tailnet; one that hangs holds up no other."""
 
-    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
-        super().__init__(boot, clock)
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
         self._settings = decode_settings(boot, WebhooksSettings)
         self._specs = _specs(self._settings)
         self._files = self._identities()
-        self._errands: dict[str, Errand] = {}
+        self._dispatchers: dict[str, Dispatcher] = {}
         self._history: QuestionLine | None = None
         self._monitor: zmq.Socket[bytes] | None = None
-        self._questions = SharedQuestions[Errand](self._send_question)
+        self._questions = SharedQuestions[Dispatcher](self._send_question)
         self._tests: dict[int, WebhookRequest] = {}
         self._context: ssl.SSLContext | None = None
 
@@ -90,7 +89,7 @@ class WebhookSender(ActorBase):
         self.loop.watch(self._monitor, self._on_end_of_history)
         self.loop.every(LOOK_INTERVAL, self._look)
         for spec in self._specs:
-            self._errands[spec.name] = Errand(
+            self._dispatchers[spec.name] = Dispatcher(
                 spec,
                 StandingFile(Path(self._settings.directory), spec.name),
                 loop=self.loop,
@@ -104,8 +103,8 @@ class WebhookSender(ActorBase):
                 show=self._show,
                 changed=self.heartbeat_now,
             )
-        for errand in self._errands.values():
-            errand.turn()
+        for dispatcher in self._dispatchers.values():
+            dispatcher.turn()
         self.ready()
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
@@ -116,8 +115,8 @@ class WebhookSender(ActorBase):
                 self.log.warning("unexpected_message", body=other)
 
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
-        for name, errand in self._errands.items():
-            standing, figures = errand.delivery.standing, errand.delivery.figures(self.loop.now())
+        for name, dispatcher in self._dispatchers.items():
+            standing, figures = dispatcher.delivery.standing, dispatcher.delivery.figures(self.loop.now())
             heartbeat.webhooks.add(
                 name=name,
                 delivered=standing.delivered,
@@ -132,8 +131,8 @@ class WebhookSender(ActorBase):
             )
 
     def teardown(self) -> None:
-        for errand in self._errands.values():
-            errand.close()
+        for dispatcher in self._dispatchers.values():
+            dispatcher.close()
         for request in self._tests.values():
             request.cancel()
         if self._history is not None and self._monitor is not None:
@@ -151,16 +150,16 @@ class WebhookSender(ActorBase):
     def _on_answer(self) -> None:
         told = self._history.told() if self._history is not None else None
         if told is not None:
-            for errand, token in self._questions.answered(told.token):
-                errand.answered(token, told.answer)
+            for dispatcher, token in self._questions.answered(told.token):
+                dispatcher.answered(token, told.answer)
 
     def _on_end_of_history(self) -> None:
         if self._monitor is not None and next_event(self._monitor) is not None:
             self.loop.at(self.loop.now() + _AFTER_A_HISTORY, self._ask_again)
 
     def _ask_again(self) -> None:
-        for errand in self._errands.values():
-            errand.ask_again()
+        for dispatcher in self._dispatchers.values():
+            dispatcher.ask_again()
 
     # Requests
 
@@ -219,17 +218,17 @@ class WebhookSender(ActorBase):
             self.degraded(code, text)
 
     def _look(self) -> None:
-        for errand in self._errands.values():
-            errand.look()
+        for dispatcher in self._dispatchers.values():
+            dispatcher.look()
 
     # Tests
 
     def _test(self, token: int, order: bytes) -> None:
         name = msgspec.json.decode(order, type=dict[str, Any]).get("webhook")
-        errand = self._errands.get(str(name))
-        if errand is None:
+        dispatcher = self._dispatchers.get(str(name))
+        if dispatcher is None:
             self._reply(
-                token, ok=False, error=f"cannot test {name!r}: webhooks are {', '.join(self._errands)}"
+                token, ok=False, error=f"cannot test {name!r}: webhooks are {', '.join(self._dispatchers)}"
             )
             return
         began = self.loop.now()
@@ -241,7 +240,7 @@ class WebhookSender(ActorBase):
 
         event = test_event(f"test-{secrets.token_hex(8)}", self.clock.wall())
         try:
-            self._tests[token] = self._post(errand.spec, [event], done)
+            self._tests[token] = self._post(dispatcher.spec, [event], done)
         except OutOfReach as error:
             self._reply(token, ok=False, error=f"{error}; try again")
             self._out_of_reach(str(error))

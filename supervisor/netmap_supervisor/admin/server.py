@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.protobuf.message import DecodeError
 
-from netmap_actors.bus.door import Door
+from netmap_actors.bus.acceptor import Acceptor
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin.socket import LENGTH_PREFIX, MAX_ADMIN_REQUEST, Request, admin_path, framed
@@ -65,7 +65,7 @@ class _Connection:
             self._timer.cancel()
             self._loop.unwatch(self.sock.fileno())
             self.sock.close()
-            self._server.door.left(self)
+            self._server.acceptor.left(self)
 
     def _on_readable(self) -> None:
         try:
@@ -88,7 +88,7 @@ class _Connection:
             self._refused()
         elif len(self._read) >= LENGTH_PREFIX.size + length:
             self.asked = True
-            self._server.door.moved(self, waits=False)
+            self._server.acceptor.moved(self, waits=False)
             self._loop.unwatch(self.sock.fileno())
             self._timer.cancel()
             self._timer = self._loop.at(self._loop.now() + REPLY_LIMIT, self._refused)
@@ -104,7 +104,7 @@ class _Connection:
         try:
             while self._unsent:
                 self._unsent = self._unsent[self.sock.send(self._unsent) :]
-                self._server.door.moved(self, waits=True)
+                self._server.acceptor.moved(self, waits=True)
         except BlockingIOError:
             self._loop.watch(self.sock.fileno(), self._on_writable, read=False, write=True)
             return
@@ -139,20 +139,20 @@ class AdminServer:
         self._viewer = viewer
         self._path = admin_path(runtime_dir)
         self._listener = _listen(self._path)
-        self.door: Door[_Connection] = Door(
+        self.acceptor: Acceptor[_Connection] = Acceptor(
             loop, self._listener, capacity=MAX_CONNECTIONS, welcome=self._welcome
         )
 
     @property
     def refused(self) -> int:
         """Invalid or forbidden requests, replies not taken, connections cut."""
-        return self._refused + self.door.sent_away
+        return self._refused + self.acceptor.sent_away
 
     def close(self) -> None:
         """Close every connection, and remove the socket."""
-        for connection in list(self.door):
+        for connection in list(self.acceptor):
             connection.close()
-        self.door.close()
+        self.acceptor.close()
         self._listener.close()
         with contextlib.suppress(OSError):
             self._path.unlink()
@@ -170,7 +170,7 @@ class AdminServer:
             self._refused += 1
             request.refuse("cannot read the request: it is not one of this version; was the program updated?")
             return
-        peer = self.door.whose(connection)
+        peer = self.acceptor.whose(connection)
         if self._is_viewer(peer) and asked.command != "status":
             self._refused += 1
             request.refuse(_nothing_to_order(peer))
@@ -200,7 +200,7 @@ class AdminServer:
         if peer.user not in {os.geteuid(), 0}:
             return f"cannot take orders of user {peer.user}: only the daemon's own user and root give them"
         who = f"cannot take orders of process {peer.process}"
-        if self.door.held_by(peer) >= MAX_OF_ONE:
+        if self.acceptor.held_by(peer) >= MAX_OF_ONE:
             return f"{who}: {MAX_OF_ONE} of its connections are open already"
         if self._is_ours(peer.process) and not self._is_viewer(peer):
             return _nothing_to_order(peer)

@@ -29,7 +29,7 @@ from netmap_supervisor.cli.parameters.peer_names import complete_peer
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.config.layers import Layer, load, without_service
 from netmap_supervisor.system.single_instance import hidden, is_locked
-from netmap_supervisor.view.remembered import lines
+from netmap_supervisor.view.history_text import lines
 from netmap_supervisor.view.terminal import output_width
 
 if TYPE_CHECKING:

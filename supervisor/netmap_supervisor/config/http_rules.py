@@ -15,32 +15,30 @@ from netmap_supervisor.config.reach import is_for_others
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from netmap_supervisor.config.layers import Setting
+    from netmap_supervisor.config.layers import Problem, Setting
 
 __all__ = ["contradictions", "doubts"]
 
 
-def contradictions(settings: Mapping[str, Setting]) -> Iterator[tuple[Setting, str]]:
+def contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
     """What cannot be, at the setting that is to be changed."""
     listen, plaintext = settings["http_listen"], settings["http_plaintext"]
     cert, key = settings["http_tls_cert"], settings["http_tls_key"]
     for one, other in ((cert, key), (key, cert)):
         if one.value and not other.value:
-            yield one, f"{one.option.path} needs {other.option.path} beside it; give both, or none"
+            yield one.problem(f"{one.option.path} needs {other.option.path} beside it; give both, or none")
     if plaintext.value and cert.value:
-        yield (
-            plaintext,
-            f"cannot serve in plain text with {cert.option.path}: that is for TLS; give one of the two",
+        yield plaintext.problem(
+            f"cannot serve in plain text with {cert.option.path}: that is for TLS; give one of the two"
         )
     if cert.value and listen.value.startswith("unix:"):
-        yield cert, f"cannot use TLS on {listen.value}: no network leads there; leave it out"
+        yield cert.problem(f"cannot use TLS on {listen.value}: no network leads there; leave it out")
     if is_for_others(listen.value) and not (plaintext.value or cert.value or key.value):
-        text = (
+        yield listen.problem(
             f"cannot listen on {listen.value}: other machines reach it, and the netmap and the tokens would be in "
             f"clear; give {cert.option.path} and {key.option.path}, or {plaintext.option.path} = true behind a proxy "
             "that has TLS, or listen on 127.0.0.1"
         )
-        yield listen, text
 
 
 def doubts(settings: Mapping[str, Setting]) -> Iterator[str]:

@@ -69,16 +69,6 @@ class Layer(enum.Enum):
     DEFAULT = "default"
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """One option and its value."""
-
-    option: Option
-    value: Any
-    layer: Layer
-    where: str
-    """The flag, the variable, the file; for a default what it was derived from, if anything."""
-
-
 class Problem(msgspec.Struct, frozen=True):
     """One thing that is wrong."""
 
@@ -88,6 +78,20 @@ class Problem(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.text}"
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One option and its value."""
+
+    option: Option
+    value: Any
+    layer: Layer
+    where: str
+    """The flag, the variable, the file; for a default what it was derived from, if anything."""
+
+    def problem(self, text: str) -> Problem:
+        """What is wrong with it."""
+        return Problem(self.layer, self.where, text)
 
 
 class BadConfiguration(ConfigurationError):
@@ -382,22 +386,17 @@ def _contradictions(settings: Mapping[str, Setting], hooks: tuple[WebhookSpec, .
         )
     keep = settings["history_keep"]
     if hooks and not keep.value:
-        yield Problem(
-            keep.layer,
-            keep.where,
+        yield keep.problem(
             "cannot tell webhooks anything without a history, from which they are told: keep one (history.keep), or "
             f"remove the [[{webhooks.TABLE}]]",
         )
     listen, plaintext = settings["listen"], settings["listen_plaintext"]
     if plaintext.value and listen.value and not is_loopback(listen.value):
-        yield Problem(
-            plaintext.layer,
-            plaintext.where,
+        yield plaintext.problem(
             f"cannot serve {listen.value} without CURVE: it is not a loopback address; leave this off and let clients "
             "in with `netmap-supervisor keys`",
         )
-    for setting, text in http_rules.contradictions(settings):
-        yield Problem(setting.layer, setting.where, text)
+    yield from http_rules.contradictions(settings)
 
 
 def _unusable(settings: Mapping[str, Setting], hooks: tuple[WebhookSpec, ...]) -> Iterator[Problem]:
@@ -409,11 +408,7 @@ def _unusable(settings: Mapping[str, Setting], hooks: tuple[WebhookSpec, ...]) -
         try:
             grp.getgrnam(group.value)
         except KeyError:
-            yield Problem(
-                group.layer,
-                group.where,
-                f"there is no group {escape(group.value, 60)!r}; create it, or name another",
-            )
+            yield group.problem(f"there is no group {escape(group.value, 60)!r}; create it, or name another")
     auth_key = settings["auth_key"]
     named = [
         (ca_file.layer, ca_file.where, ca_file.value),
@@ -442,11 +437,7 @@ def _unusable(settings: Mapping[str, Setting], hooks: tuple[WebhookSpec, ...]) -
         except OSError as error:
             why = error.strerror or str(error)
         if why:
-            yield Problem(
-                ca_file.layer,
-                ca_file.where,
-                f"cannot use {ca_file.value}: {why}; name a readable PEM file, or none",
-            )
+            yield ca_file.problem(f"cannot use {ca_file.value}: {why}; name a readable PEM file, or none")
 
 
 def _file_of(source: str) -> str:

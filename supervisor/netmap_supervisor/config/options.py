@@ -44,16 +44,20 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """`silence_timeout`: the flag --silence-timeout and the variable NETMAP_SUPERVISOR_SILENCE_TIMEOUT."""
     table: str
-    key: str
-    """TOML: `key` in [table]."""
+    key: str = ""
+    """TOML: `key` in [table]; by default the name."""
     kind: kinds.OptionKind[Any]
-    default: Any
+    default: Any = ""
     help: str
     """One sentence, without a full stop."""
     more: str = ""
     """What the documentation and config.toml say beyond it."""
     default_text: str = ""
     """How the default is shown when it depends on the machine."""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            msgspec.structs.force_setattr(self, "key", self.name)
 
     @property
     def flag(self) -> str:
@@ -102,9 +106,7 @@ _ROWS = (
     Option(
         name="auth_key",
         table="control",
-        key="auth_key",
         kind=kinds.SecretSource(),
-        default="",
         help="Where the auth key is read from; the key itself is refused here",
         more="Without one, $CREDENTIALS_DIRECTORY/auth_key is used if it is there (systemd's LoadCredential=); "
         "otherwise a person logs in with the URL that `run` and `status` show. Not used by the embedded server.",
@@ -112,15 +114,12 @@ _ROWS = (
     Option(
         name="ca_file",
         table="control",
-        key="ca_file",
         kind=kinds.File(),
-        default="",
         help="Further CA certificates (PEM) to trust, besides the system's",
     ),
     Option(
         name="proxy",
         table="control",
-        key="proxy",
         kind=network_kinds.ProxyUrl(),
         default="environment",
         help="HTTP or SOCKS5 proxy to reach the control server through",
@@ -133,7 +132,6 @@ _ROWS = (
     Option(
         name="insecure_key_fetch",
         table="control",
-        key="insecure_key_fetch",
         kind=kinds.Boolean(),
         default=False,
         help="Accept a control server's key over plain http from anywhere",
@@ -144,7 +142,6 @@ _ROWS = (
     Option(
         name="accept_changed_key",
         table="control",
-        key="accept_changed_key",
         kind=kinds.Boolean(),
         default=False,
         help="Pin the control server's key anew when it has changed",
@@ -153,7 +150,6 @@ _ROWS = (
     Option(
         name="on_removed",
         table="control",
-        key="on_removed",
         kind=kinds.Choice(("stop", "register")),
         default="stop",
         help="What to do when an administrator has removed this node",
@@ -162,16 +158,13 @@ _ROWS = (
     Option(
         name="hostname",
         table="node",
-        key="hostname",
         kind=network_kinds.Hostname(),
-        default="",
         help="Name to ask for in the tailnet",
         default_text="the one it has, at first the machine's own",
     ),
     Option(
         name="ephemeral",
         table="node",
-        key="ephemeral",
         kind=kinds.Boolean(),
         default=False,
         help="Ask the control server to forget this node soon after it has gone",
@@ -179,7 +172,6 @@ _ROWS = (
     Option(
         name="request_tags",
         table="node",
-        key="request_tags",
         kind=kinds.Tags(),
         default=(),
         help="ACL tags to ask for at a login by page, such as tag:netmap-observer; an auth key has its own",
@@ -187,7 +179,6 @@ _ROWS = (
     Option(
         name="silence_timeout",
         table="liveness",
-        key="silence_timeout",
         kind=kinds.Duration(1.0, 3600.0),
         default=SILENCE_TIMEOUT,
         help="Time without a complete MapResponse after which the connection is dead",
@@ -196,7 +187,6 @@ _ROWS = (
     Option(
         name="truth_interval",
         table="liveness",
-        key="truth_interval",
         kind=kinds.Duration(1.0, 86400.0, off=True),
         default=600.0,
         help="How often to ask the control server whether it still knows this node",
@@ -205,7 +195,6 @@ _ROWS = (
     Option(
         name="probe_timeout",
         table="liveness",
-        key="probe_timeout",
         kind=kinds.Duration(0.5, 60.0),
         default=5.0,
         help="Time for the answer to a probe, such as those after wake-up or a change of the network",
@@ -215,7 +204,6 @@ _ROWS = (
     Option(
         name="probe_interval",
         table="liveness",
-        key="probe_interval",
         kind=kinds.Duration(1.0, 3600.0, off=True),
         default=0.0,
         help="Probe regularly too, to notice a dead connection sooner than by its silence",
@@ -224,36 +212,28 @@ _ROWS = (
     Option(
         name="state_dir",
         table="paths",
-        key="state_dir",
         kind=kinds.Directory(),
-        default="",
         help="Directory of the node's keys (0700)",
         default_text="for `run` $STATE_DIRECTORY; root: /var/lib/netmap-supervisor; else the user's state directory",
     ),
     Option(
         name="runtime_dir",
         table="paths",
-        key="runtime_dir",
         kind=kinds.Directory(room=_SOCKET_ROOM, flag="--runtime-dir"),
-        default="",
         help="Directory of the sockets; commands find the daemon by it",
         default_text="for `run` $RUNTIME_DIRECTORY; root: /run/netmap-supervisor; else the user's runtime directory",
     ),
     Option(
         name="socket_group",
         table="subscribers",
-        key="socket_group",
         kind=kinds.Text(metavar="GROUP"),
-        default="",
         help="Group whose members may subscribe",
         default_text="only the daemon's user",
     ),
     Option(
         name="listen",
         table="subscribers",
-        key="listen",
         kind=network_kinds.SubscriberEndpoint(),
-        default="",
         help="TCP endpoint for subscribers on other machines; snapshots are asked for on the next port",
         default_text="none: only this machine",
         more="Only clients whose CURVE key has been allowed come in: `netmap-supervisor keys`.",
@@ -261,7 +241,6 @@ _ROWS = (
     Option(
         name="listen_plaintext",
         table="subscribers",
-        key="listen_plaintext",
         kind=kinds.Boolean(),
         default=False,
         help="Let everybody on this machine come in over `listen`, without a key and in clear",
@@ -272,7 +251,6 @@ _ROWS = (
         table="http",
         key="listen",
         kind=network_kinds.HttpAddress(),
-        default="",
         help="Address or unix socket of the HTTP endpoint",
         default_text="none: no HTTP endpoint",
         more="It serves a page for browsers at its root, and /sd, /metrics, /netmap, /events, /history, /status and "
@@ -284,7 +262,6 @@ _ROWS = (
         table="http",
         key="tls_cert",
         kind=kinds.File(),
-        default="",
         help="Certificate of the HTTP endpoint (PEM), those above it behind it",
         more="It and its key are read again when they are renewed.",
     ),
@@ -293,7 +270,6 @@ _ROWS = (
         table="http",
         key="tls_key",
         kind=kinds.File(),
-        default="",
         help="Private key of `tls_cert` (PEM, not encrypted)",
     ),
     Option(
@@ -325,7 +301,6 @@ _ROWS = (
     Option(
         name="max_map_response",
         table="limits",
-        key="max_map_response",
         kind=kinds.Size(1 << 20, 4 << 30),
         default=MAX_MAP_RESPONSE,
         help="Largest MapResponse to take, decompressed",
@@ -333,7 +308,6 @@ _ROWS = (
     Option(
         name="max_peers",
         table="limits",
-        key="max_peers",
         kind=kinds.Number(1, 100_000_000, whole=True),
         default=MAX_PEERS,
         help="Peers of the largest netmap to take",
@@ -342,7 +316,6 @@ _ROWS = (
     Option(
         name="nursery",
         table="processes",
-        key="nursery",
         kind=kinds.Choice(("all", "not-connection", "off"), off_and_on=("off", "all")),
         default="all",
         help="Children that are forked from one process which has everything loaded",
@@ -371,7 +344,6 @@ _ROWS = (
     Option(
         name="view",
         table="log",
-        key="view",
         kind=kinds.Choice(("auto", "live", "plain", "off")),
         default="auto",
         help="What to show on standard output",

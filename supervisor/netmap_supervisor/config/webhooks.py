@@ -95,97 +95,83 @@ class TextArray(msgspec.Struct, frozen=True):
         return {"type": "array", "items": {"enum": [*self.known]} if self.known else {"type": "string"}}
 
 
+_TEXTS: Final[dict[str, tuple[str, str]]] = {
+    "name": (
+        "What it is called in `status`, metrics and commands",
+        "Small letters, digits, - and _, 32 at most.",
+    ),
+    "url": (
+        "Where its URL is read from: who has the URL may write there, so it is a secret",
+        (
+            "A file with the URL alone, for nobody else to read, or a credential of the unit (systemd's "
+            "LoadCredential=). https, or http to this machine."
+        ),
+    ),
+    "secret": (
+        "Where the key is read from that requests are signed with",
+        "In the header Tailscale-Webhook-Signature, as Tailscale's own webhooks have it.",
+    ),
+    "events": ("What it is told of", "There are {events}."),
+    "tags": (
+        "Only of nodes with any of these tags, or of those in `names`",
+        "What is of no node is told in any case.",
+    ),
+    "names": ("Only of nodes whose name fits any of these patterns, or those in `tags`", ""),
+    "hold_down": (
+        "How long a node has to be offline, or the netmap stale, before that is told",
+        "What ends sooner is not told, nor its end.",
+    ),
+    "body": (
+        "What a request says: the JSON of Tailscale's webhooks, a message of a chat, or a template's text",
+        "",
+    ),
+    "template": ('The Jinja2 template, with body = "template"', "It needs the extra `template`."),
+    "retry_for": (
+        "How long an event is tried again while the receiver does not take it",
+        "Afterwards it is given up and counted.",
+    ),
+    "events_per_minute": (
+        "How many events it is told in a minute",
+        "The documented limits of the chats hold besides.",
+    ),
+    "events_per_body": ("How many events one request tells", ""),
+    "plaintext": ("Let its URL be http to another machine: what is sent can then be read on the way", ""),
+}
+"""Of each key the help, and what the documentation says beyond it."""
+
+
 def rows(credentials: str = "") -> dict[str, Option]:
     """The keys of one table, in order. `credentials`: $CREDENTIALS_DIRECTORY, for whom files are looked for."""
     # Loaded here: most runs have no webhook.
     from netmap_actors.webhooks import spec  # noqa: PLC0415
 
-    defaults = {
-        field.name: field.default
-        for field in msgspec.structs.fields(spec.WebhookSpec)
-        if field.default is not msgspec.NODEFAULT
+    known: dict[str, kinds.OptionKind[Any]] = {
+        "name": kinds.Text(metavar="NAME"),
+        "url": SecretFile(credentials),
+        "secret": SecretFile(credentials),
+        "events": TextArray(spec.EVENTS),
+        "tags": kinds.Tags(),
+        "names": TextArray(),
+        "hold_down": kinds.Duration(1.0, 86_400.0, off=True),
+        "body": kinds.Choice(tuple(map(str, spec.BodyForm))),
+        "template": kinds.File(),
+        "retry_for": kinds.Duration(60.0, 30 * 86_400.0),
+        "events_per_minute": kinds.Number(1, 60_000, whole=True),
+        "events_per_body": kinds.Number(1, 1000, whole=True),
+        "plaintext": kinds.Boolean(),
     }
-    url_more = (
-        "A file with the URL alone, for nobody else to read, or a credential of the unit (systemd's LoadCredential=). "
-        "https, or http to this machine."
-    )
-    known: tuple[tuple[str, kinds.OptionKind[Any], str, str], ...] = (
-        (
-            "name",
-            kinds.Text(metavar="NAME"),
-            "What it is called in `status`, metrics and commands",
-            "Small letters, digits, - and _, 32 at most.",
-        ),
-        (
-            "url",
-            SecretFile(credentials),
-            "Where its URL is read from: who has the URL may write there, so it is a secret",
-            url_more,
-        ),
-        (
-            "secret",
-            SecretFile(credentials),
-            "Where the key is read from that requests are signed with",
-            "In the header Tailscale-Webhook-Signature, as Tailscale's own webhooks have it.",
-        ),
-        ("events", TextArray(spec.EVENTS), "What it is told of", f"There are {', '.join(spec.EVENTS)}."),
-        (
-            "tags",
-            kinds.Tags(),
-            "Only of nodes with any of these tags, or of those in `names`",
-            "What is of no node is told in any case.",
-        ),
-        ("names", TextArray(), "Only of nodes whose name fits any of these patterns, or those in `tags`", ""),
-        (
-            "hold_down",
-            kinds.Duration(1.0, 86_400.0, off=True),
-            "How long a node has to be offline, or the netmap stale, before that is told",
-            "What ends sooner is not told, nor its end.",
-        ),
-        (
-            "body",
-            kinds.Choice(tuple(map(str, spec.BodyForm))),
-            "What a request says: the JSON of Tailscale's webhooks, a message of a chat, or a template's text",
-            "",
-        ),
-        (
-            "template",
-            kinds.File(),
-            'The Jinja2 template, with body = "template"',
-            "It needs the extra `template`.",
-        ),
-        (
-            "retry_for",
-            kinds.Duration(60.0, 30 * 86_400.0),
-            "How long an event is tried again while the receiver does not take it",
-            "Afterwards it is given up and counted.",
-        ),
-        (
-            "events_per_minute",
-            kinds.Number(1, 60_000, whole=True),
-            "How many events it is told in a minute",
-            "The documented limits of the chats hold besides.",
-        ),
-        ("events_per_body", kinds.Number(1, 1000, whole=True), "How many events one request tells", ""),
-        (
-            "plaintext",
-            kinds.Boolean(),
-            "Let its URL be http to another machine: what is sent can then be read on the way",
-            "",
-        ),
-    )
+    defaults = {field.name: field.default for field in msgspec.structs.fields(spec.WebhookSpec)}
     return {
-        key: Option(
-            name=key,
+        name: Option(
+            name=name,
             table=TABLE,
-            key=key,
             kind=kind,
-            default=defaults.get(key, ""),
-            help=help_text,
-            more=more,
-            default_text="needed" if key in _REQUIRED else "",
+            default="" if name in _REQUIRED else defaults[name],
+            help=_TEXTS[name][0],
+            more=_TEXTS[name][1].format(events=", ".join(spec.EVENTS)),
+            default_text="needed" if name in _REQUIRED else "",
         )
-        for key, kind, help_text, more in known
+        for name, kind in known.items()
     }
 
 

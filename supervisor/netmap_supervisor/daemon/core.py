@@ -14,7 +14,7 @@ import msgspec
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, ActorName, EndReason, Stage
-from netmap_supervisor.connection.hurry import Hurry
+from netmap_supervisor.connection.early_starts import EarlyStarts
 from netmap_supervisor.connection.messages import LookForRoute, Reconnect
 from netmap_supervisor.connection.patterns import CALM, NO_FIRST_MAP, PATTERNS, SessionPatterns
 from netmap_supervisor.connection.policy import KEY_CHANGED, ConnectionPolicy
@@ -99,7 +99,7 @@ class SupervisorCore:
         """To the server; empty while it is not known, None for none."""
         self._elsewhere: str | None = None
         """Without one: to the rest of the world, where the server may have other addresses."""
-        self._hurry = Hurry()
+        self._early_starts = EarlyStarts()
         self._doubt: tuple[EndReason, float, bool] = (EndReason.LINK, float("-inf"), False)
         """The last sleep or change of the network, when it was seen, and whether attempts may have been in vain."""
         self._ordered = False
@@ -153,7 +153,7 @@ class SupervisorCore:
         """Take over the tree's commands. To be called before anything depends on a connection that may have started."""
         for command in self.tree.take():
             if isinstance(command, Spawn) and command.actor == CONNECTION:
-                self._hurry.started(now.boottime)
+                self._early_starts.started(now.boottime)
                 self._ordered, self._questions.timeout = False, self.probe_timeout
                 start = self.connection.started(command.generation, now)
                 # Its watchers know of it before its first message.
@@ -177,7 +177,7 @@ class SupervisorCore:
 
     def deadline(self) -> float | None:
         """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once everything is gone."""
-        due = (self.tree.deadline(), self._questions.deadline(), self._hurry.deadline())
+        due = (self.tree.deadline(), self._questions.deadline(), self._early_starts.deadline())
         return None if due[0] is None else min(at for at in due if at is not None)
 
     def expire(self, now: Now) -> list[Command]:
@@ -192,7 +192,7 @@ class SupervisorCore:
         self._put_questions()
         if reason:
             self._probe_failed(reason, now)
-        if self._hurry.expired(now.boottime) and self.connection.ledger.stage in _BEFORE_CONNECTED:
+        if self._early_starts.expired(now.boottime) and self.connection.ledger.stage in _BEFORE_CONNECTED:
             self.tree.move(self._child, ChildEvent.KILL, now, EndReason.LINK.value)
         return self._commands(now)
 
@@ -215,7 +215,7 @@ class SupervisorCore:
         before, self._route = self._route, route.text
         elsewhere, self._elsewhere = self._elsewhere, route.elsewhere
         if self._no_way:
-            self._hurry.lost()
+            self._early_starts.lost()
             if self._child.state is ChildState.BACKOFF and not self._ordered:
                 self._child.due = max(self._child.due or 0.0, now.boottime + NO_ROUTE_PACE)
         if route.aimed:
@@ -258,14 +258,14 @@ class SupervisorCore:
         `anew`: an attempt that has not found the server yet may have looked for it in vain.
         """
         child = self._child
-        at = self._hurry.at(now.boottime, self.connection.schedule.held_until)
+        at = self._early_starts.at(now.boottime, self.connection.schedule.held_until)
         if child.state is ChildState.BACKOFF and child.due is not None and child.due > at:
-            self._hurry.pulled()
+            self._early_starts.pulled()
             child.due = at
             if at <= now.boottime:
                 self.tree.move(child, ChildEvent.START, now)
         elif anew and child.alive and self.connection.ledger.stage in _ATTEMPT:
-            self._hurry.in_vain(child.generation, at)
+            self._early_starts.in_vain(child.generation, at)
 
     # Processes
 
@@ -325,9 +325,9 @@ class SupervisorCore:
             delay = 0.0
         elif self._no_way:
             delay = max(delay, NO_ROUTE_PACE)
-        elif not after.end.had_map and self._hurry.began_in_vain(self._child.generation):
-            self._hurry.pulled()
-            early = self._hurry.at(now.boottime, self.connection.schedule.held_until)
+        elif not after.end.had_map and self._early_starts.began_in_vain(self._child.generation):
+            self._early_starts.pulled()
+            early = self._early_starts.at(now.boottime, self.connection.schedule.held_until)
             delay = min(delay, early - now.boottime)
         return RestartAfter(delay)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.observer import Observer
-    from netmap_supervisor.system.nursery_process import FirstNursery
+    from netmap_supervisor.system.nursery_process import FirstNursery, NurseryProcess
 
 __all__ = ["RunFailed", "run"]
 
@@ -85,12 +85,7 @@ def run(
     except BaseException:
         claim.release()
         raise
-    nursery = None if first_nursery is None else first_nursery.take()
-    if nursery is not None:
-        rooms = in_nursery(settings)
-        # The connection has the longest way: it is forked while the others' rooms are not loaded yet.
-        first, later = rooms.actors[:1], rooms.actors[1:]
-        nursery.tell(msgspec.structs.replace(rooms, actors=first, later=later, bounds=bounds.encode()))
+    nursery = None if first_nursery is None else _taken(first_nursery, settings, bounds)
     # While it loads the children's rooms we load our own.
     from netmap_supervisor.daemon.supervisor import Supervisor  # noqa: PLC0415
 
@@ -113,15 +108,31 @@ def run(
         loop.close()
         faulthandler.cancel_dump_traceback_later()
         settings = actor.settings
-        try:
-            loop, claim = _claim(settings)
-        except NetmapError as error:
-            # Not a matter of the settings: the service manager makes the directory before the next start.
-            why = f"cannot go on: the runtime directory {settings.runtime_dir} was removed, and now: {error}"
-            log = Log(SystemClock(), form=settings.log_format, level=settings.log_level)
-            log.event("error", "stopped", {"exit_code": 1, "detail": why})
-            log.close()
-            raise NetmapError(why) from None
+        loop, claim = _claim_anew(settings)
+
+
+def _taken(first: FirstNursery, settings: RunSettings, bounds: RunBounds) -> NurseryProcess | None:
+    """The nursery that loads already, told what to load."""
+    nursery = first.take()
+    if nursery is not None:
+        rooms = in_nursery(settings)
+        # The connection has the longest way: it is forked while the others' rooms are not loaded yet.
+        now, later = rooms.actors[:1], rooms.actors[1:]
+        nursery.tell(msgspec.structs.replace(rooms, actors=now, later=later, bounds=bounds.encode()))
+    return nursery
+
+
+def _claim_anew(settings: RunSettings) -> tuple[Loop, Claim]:
+    """After the runtime directory was removed. Raises NetmapError."""
+    try:
+        return _claim(settings)
+    except NetmapError as error:
+        # Not a matter of the settings: the service manager makes the directory before the next start.
+        why = f"cannot go on: the runtime directory {settings.runtime_dir} was removed, and now: {error}"
+        log = Log(SystemClock(), form=settings.log_format, level=settings.log_level)
+        log.event("error", "stopped", {"exit_code": 1, "detail": why})
+        log.close()
+        raise NetmapError(why) from None
 
 
 def _claim(settings: RunSettings) -> tuple[Loop, Claim]:

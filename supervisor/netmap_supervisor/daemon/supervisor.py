@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pykka
 
 from netmap_actors import __version__
-from netmap_actors.bus.mailbox import Mailbox, Turn
+from netmap_actors.bus.mailbox import LoopActor
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import time_namespace
 from netmap_actors.confinement import landlock
@@ -44,8 +43,8 @@ from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.daemon.nursery import Nursery
 from netmap_supervisor.daemon.observer import RunFacts
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
+from netmap_supervisor.daemon.output.history_feed import HistoryFeed
 from netmap_supervisor.daemon.output.log_pipes import LogPipes
-from netmap_supervisor.daemon.output.remembered import Remembered
 from netmap_supervisor.daemon.reload import ReloadResult, compare
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.daemon.tree import FLAGS, in_nursery, specs_for
@@ -104,7 +103,7 @@ ends: a daemon that hangs would keep its directories from the next one."""
 NOT_CONFINED = "this kernel's Landlock cannot hold processes back from these: docs/explanation/confinement.md"
 
 
-class Supervisor(pykka.ThreadingActor):
+class Supervisor(LoopActor):
     """Owns the children, decides about restarts through its core, answers the command line."""
 
     def __init__(
@@ -121,12 +120,9 @@ class Supervisor(pykka.ThreadingActor):
         """`read_settings()`: the settings again, raises NetmapError. `confinement`: what this process has given up.
         `nursery`: the one that was forked from it.
         """
-        super().__init__()
+        super().__init__(loop)
         self.runtime_dir_lost = False
         """It ended only because its runtime directory was removed."""
-        # pykka's factory is static and cannot be handed the loop; the reference holds the mailbox.
-        self.actor_inbox = Mailbox(loop)
-        self._actor_ref = pykka.ActorRef(self)
         self._loop = loop
         self.settings = settings
         self._claim = claim
@@ -142,15 +138,7 @@ class Supervisor(pykka.ThreadingActor):
         self._endpoints = endpoints_of(
             claim.run_dir, Path(settings.runtime_dir), history=settings.history_keep > 0
         )
-        self.nursery = Nursery(
-            loop,
-            self._log_pipes,
-            first=nursery,
-            rooms=in_nursery(settings),
-            by_exec={ActorName.CONNECTION} if settings.nursery == "not-connection" else (),
-            environment=environment_for(ROLE, environment),
-            wanted=settings.nursery != "off",
-        )
+        self.nursery = self._make_nursery(nursery)
         self._begun = False
         """The first children were ordered."""
         self._listeners = RunListeners(listened_on(self._endpoints))
@@ -177,13 +165,29 @@ class Supervisor(pykka.ThreadingActor):
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(environment)
-        self._remembered = Remembered(
+        self._history_feed = HistoryFeed(
             lambda actor, body: self._children.tell(actor, body) is None,  # logged, it were one more to tell
             loop.call_soon,
             wanted=settings.history_keep > 0,
         )
         self._own = SupervisorFacts(__version__, os.getpid(), loop.now(), confinement)
-        self._core = SupervisorCore(
+        self._core = self._make_core()
+
+    def _make_nursery(self, first: NurseryProcess | None) -> Nursery:
+        settings = self.settings
+        return Nursery(
+            self._loop,
+            self._log_pipes,
+            first=first,
+            rooms=in_nursery(settings),
+            by_exec={ActorName.CONNECTION} if settings.nursery == "not-connection" else (),
+            environment=environment_for(ROLE, self._environment),
+            wanted=settings.nursery != "off",
+        )
+
+    def _make_core(self) -> SupervisorCore:
+        settings = self.settings
+        return SupervisorCore(
             specs_for(settings),
             FLAGS,
             random.SystemRandom().random,
@@ -201,31 +205,9 @@ class Supervisor(pykka.ThreadingActor):
             raise self._failure
         return self._exit_code
 
-    # pykka's hooks
-
-    def _start_actor_loop(self) -> None:
-        """Nothing: `run` is the loop."""
-
-    def on_start(self) -> None:
-        try:
-            self._set_up()
-        except BaseException as error:  # noqa: BLE001  # raised again by `run`
-            self._fail(error)
-
-    def on_receive(self, message: Any) -> None:
-        try:
-            if not isinstance(message, Turn):
-                raise TypeError(f"cannot handle {type(message).__name__}")
-            for call in message.calls:
-                call()
-                if self.actor_stopped.is_set():
-                    return
-        except BaseException as error:  # noqa: BLE001
-            self._fail(error)
-
     # Set-up
 
-    def _set_up(self) -> None:
+    def _begin_life(self) -> None:
         self._requests = OperatorRequests(self, self._loop, self._reload)
         self._admin = AdminServer(
             self._loop,
@@ -311,7 +293,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def _on_messages(self, most: int) -> None:
         for envelope in self._children.take(most):
-            if not (self._requests.on_message(envelope) or self._remembered.on_message(envelope)):
+            if not (self._requests.on_message(envelope) or self._history_feed.on_message(envelope)):
                 message = ChildMessage(envelope)
                 if self._core.wants_route(message):
                     self._routes.look()
@@ -410,8 +392,7 @@ class Supervisor(pykka.ThreadingActor):
         faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=2)
         self._deadline.set(None)
         self._closing.close()
-        self.actor_stopped.set()
-        pykka.ActorRegistry.unregister(self.actor_ref)
+        self._end_life()
         self._sockets.close()
 
     # For operators
@@ -423,7 +404,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Log it, show it to the observer, and have it remembered."""
-        self._remembered.event(event, fields, self._loop.clock.wall())
+        self._history_feed.event(event, fields, self._loop.clock.wall())
         if self._log.event(level, event, fields) and self._observer is not None:
             self._observer.event(level, event, fields)
 
@@ -446,7 +427,7 @@ class Supervisor(pykka.ThreadingActor):
     def counters(self) -> dict[str, dict[str, int]]:
         """The newest counters of each child, and our own, by actor."""
         own = {"foreign_words": self._children.foreign_words, "orders_refused": self._admin.refused}
-        own["occurrences_lost"] = self._remembered.lost
+        own["occurrences_lost"] = self._history_feed.lost
         beats = self._core.heartbeats.items()
         return {name: dict(beat.counters) for name, beat in beats} | {"supervisor": own}
 

@@ -22,7 +22,12 @@ from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import described
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netmap_supervisor.devtools.client_check.course import Rules
     from netmap_supervisor.devtools.client_check.outcome import ScenarioOutcome
+    from netmap_supervisor.devtools.client_check.place.place import Settings
+    from netmap_supervisor.devtools.client_check.scenarios import CheckScenario
 
 __all__ = ["command"]
 
@@ -143,83 +148,33 @@ def command(
     """
     # Loaded here: no other command needs them.
     from netmap_supervisor.devtools.client_check import report  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.course import (  # noqa: PLC0415
-        Course,
-        Rules,
-        is_failure,
-        skip_reason,
-    )
-    from netmap_supervisor.devtools.client_check.place.client import mistyped  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.place.place import Settings, fresh_place  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.progress import Progress  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.course import Rules, is_failure  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.place.place import Settings  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.report_files import ReportFiles  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.runner import run_course  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.scenarios import (  # noqa: PLC0415
-        SCENARIOS,
-        Limits,
-        Shape,
-        UnknownScenario,
-        chosen_scenarios,
-    )
+    from netmap_supervisor.devtools.client_check.scenarios import Limits  # noqa: PLC0415
 
     if is_list:
-        for line in described(
-            [(one.name, f"the server {one.does}") for one in SCENARIOS.values()], output_width()
-        ):
-            click.echo(line)
-        return ExitCode.OK
-    try:
-        chosen = chosen_scenarios(names)
-    except UnknownScenario as error:
-        raise click.BadParameter(str(error), param_hint="--scenario") from None
+        return _list_scenarios()
+    chosen = _chosen(names)
     limits = Limits(limit, truth_limit, join_limit, belief=belief_limit)
     attachment = Attachment.of(attach, words, jobs)
     expected = {} if expected_failures is None else _expected(expected_failures)
     peers = _words(peers_command)
-    for hint, given in (("COMMAND", words), ("--peers-command", peers)):
-        if wrong := mistyped(given):
-            raise click.BadParameter(wrong, param_hint=hint)
+    _refuse_mistyped(COMMAND=words, **{"--peers-command": peers})
     started = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC).isoformat(
         timespec="seconds"
     )
     files = ReportFiles(json_path, junit_path, html_path)
     directory = _directory(output)
-    joining = {one.name: limits.join if one.shape is Shape.JOIN else limits.settle for one in chosen}
-    reasons = {
-        row.name: skip_reason(row, has_peers_command=bool(peers)) or attachment.unsuited(row)
-        for row in chosen
-    }
-    longest = {
-        one.name: 0.0 if reasons[one.name] else joining[one.name] + one.longest(limits) for one in chosen
-    }
-    progress = Progress(longest, jobs)
-    course = Course(
+    outcomes, interrupted = _run(
         chosen,
-        limits,
+        Settings(words, limits, directory, nodes, peers),
         Rules(jobs, strict, again, expected),
-        {name: why for name, why in reasons.items() if why},
+        attachment,
     )
-    with attachment.opened(limits, nodes, tell=progress.tell) as attached, Interruption() as interruption:
-
-        def interrupted() -> bool:
-            progress.tick()
-            return interruption.asked
-
-        outcomes = run_course(
-            course,
-            Settings(
-                words, limits, directory, nodes, peers, fresh_place if attached is None else attached.place
-            ),
-            jobs=jobs,
-            interrupted=interrupted,
-            began=progress.began,
-            waits=progress.waits,
-            done=progress.done,
-        )
-    progress.over()
     good = not any(is_failure(one, strict=strict) for one in outcomes)
     code = ExitCode.OK if good else ExitCode.FAILURE
-    code = note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
+    code = note_exit_code(ExitCode.INTERRUPTED if interrupted else code)
     if good and output is None:
         outcomes = [_without_logs(one) for one in outcomes]
     try:
@@ -234,6 +189,77 @@ def command(
         click.echo(report.summary(outcomes))
     _logs(directory, kept=output is not None, good=good or attachment.is_attached)
     return code
+
+
+def _list_scenarios() -> int:
+    from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS  # noqa: PLC0415
+
+    rows = [(one.name, f"the server {one.does}") for one in SCENARIOS.values()]
+    for line in described(rows, output_width()):
+        click.echo(line)
+    return ExitCode.OK
+
+
+def _chosen(names: tuple[str, ...]) -> Sequence[CheckScenario]:
+    from netmap_supervisor.devtools.client_check.scenarios import (  # noqa: PLC0415
+        UnknownScenario,
+        chosen_scenarios,
+    )
+
+    try:
+        return chosen_scenarios(names)
+    except UnknownScenario as error:
+        raise click.BadParameter(str(error), param_hint="--scenario") from None
+
+
+def _refuse_mistyped(**commands: tuple[str, ...]) -> None:
+    """By where they were given."""
+    from netmap_supervisor.devtools.client_check.place.client import mistyped  # noqa: PLC0415
+
+    for hint, words in commands.items():
+        if wrong := mistyped(words):
+            raise click.BadParameter(wrong, param_hint=hint)
+
+
+def _run(
+    chosen: Sequence[CheckScenario], settings: Settings, rules: Rules, attachment: Attachment
+) -> tuple[list[ScenarioOutcome], bool]:
+    """What came of the scenarios, and whether Ctrl-C ended it before."""
+    from netmap_supervisor.devtools.client_check.course import Course, skip_reason  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.progress import Progress  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.runner import run_course  # noqa: PLC0415
+
+    limits = settings.limits
+    has_peers_command = bool(settings.peers_command)
+    reasons = {
+        one.name: skip_reason(one, has_peers_command=has_peers_command) or attachment.unsuited(one)
+        for one in chosen
+    }
+    longest = {
+        one.name: 0.0 if reasons[one.name] else one.joining(limits) + one.longest(limits) for one in chosen
+    }
+    progress = Progress(longest, rules.jobs)
+    course = Course(chosen, limits, rules, {name: why for name, why in reasons.items() if why})
+    with (
+        attachment.opened(limits, settings.nodes, tell=progress.tell) as attached,
+        Interruption() as interruption,
+    ):
+
+        def interrupted() -> bool:
+            progress.tick()
+            return interruption.asked
+
+        outcomes = run_course(
+            course,
+            settings if attached is None else msgspec.structs.replace(settings, open_place=attached.place),
+            jobs=rules.jobs,
+            interrupted=interrupted,
+            began=progress.began,
+            waits=progress.waits,
+            done=progress.done,
+        )
+    progress.over()
+    return outcomes, interruption.asked
 
 
 def _expected(path: Path) -> dict[str, str]:

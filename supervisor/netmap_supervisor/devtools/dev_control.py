@@ -22,6 +22,8 @@ from netmap_supervisor.devtools.listening import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netmap_actors.dev_control.standalone import Announcement
 
 __all__ = ["command"]
@@ -157,17 +159,10 @@ def command(
     is_open: bool,
     auth_key: str | None,
     state_dir: str | None,
-    policy: str | None,
-    derp_map: str | None,
-    scenario: str | None,
     replay: str | None,
     pace: float | None,
     loop: bool,
     once: bool,
-    keep_alive: float,
-    offline_grace: float,
-    ephemeral_grace: float,
-    early_payload: str,
     **plain: Any,
 ) -> None:
     """Run the embedded control server alone, with a small living tailnet, until Ctrl-C.
@@ -188,6 +183,7 @@ def command(
         return
     # Imported here: the subcommands need no server.
     from netmap_actors.dev_control.assembly import Setup  # noqa: PLC0415
+    from netmap_actors.dev_control.http.state import Options  # noqa: PLC0415
     from netmap_actors.dev_control.operator import files  # noqa: PLC0415
     from netmap_actors.dev_control.standalone import make_options, serve  # noqa: PLC0415
 
@@ -195,28 +191,26 @@ def command(
         plain |= {"nodes": 0, "churn": 0.0}
     elif pace is not None or loop or once:
         raise click.UsageError("--pace, --loop and --once are about the recording that --replay names", ctx)
+    readers: dict[str, Callable[[str], Any]] = {
+        "policy": files.read_policy, "derp_map": files.read_derp_map, "scenario": files.read_scenario,
+    }  # fmt: skip
+    plain |= {name: read(plain[name]) if plain[name] else None for name, read in readers.items()}
     setup = Setup(
         state_dir=state_directory(state_dir),
         auth_key=files.read_auth_key_source(auth_key) if auth_key else "",
         require_auth=not is_open,
-        policy=files.read_policy(policy) if policy else None,
-        derp_map=files.read_derp_map(derp_map) if derp_map else None,
-        scenario=files.read_scenario(scenario) if scenario else None,
         replay=replay or "",
         replay_pace=1.0 if pace is None else pace,
         replay_loop=loop,
         options=make_options(
-            keep_alive=keep_alive,
-            offline_grace=offline_grace,
-            ephemeral_grace=ephemeral_grace,
-            early_payload=early_payload,
+            **{name: plain.pop(name) for name in Options.__struct_fields__ if name in plain}
         ),
         **plain,
     )
     tls = tls_setup(tls_address, certificate, key, ca_file)
     warn_of_others(address[0], *([] if tls is None else [tls.host]))
-    path = Path(socket_path) if socket_path else None
-    serve(*address, setup, announce=_announce, log=_log, socket_path=path, tls=tls, name=host, once=once)
+    commands = Path(socket_path) if socket_path else None
+    serve(*address, setup, announce=_announce, log=_log, socket_path=commands, tls=tls, name=host, once=once)
 
 
 for _order in ORDERS:

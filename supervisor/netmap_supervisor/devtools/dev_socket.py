@@ -17,7 +17,6 @@ from netmap_supervisor.admin.commands import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 __all__ = ["DevSocket", "dev_socket_flag"]
 
@@ -75,12 +74,7 @@ class DevSocket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._sock.close()
 

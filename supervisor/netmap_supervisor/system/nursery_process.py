@@ -37,7 +37,7 @@ __all__ = [
 
 BOTH_LOAD: Final = (
     "base64", "grp", "logging", "pykka", "secrets", "termios", "netmap_actors.bus.admission",
-    "netmap_actors.bus.door", "netmap_actors.bus.loop", "netmap_actors.bus.mailbox", "netmap_actors.bus.monitor",
+    "netmap_actors.bus.acceptor", "netmap_actors.bus.loop", "netmap_actors.bus.mailbox", "netmap_actors.bus.monitor",
     "netmap_actors.bus.peers", "netmap_actors.bus.sockets", "netmap_actors.child_lock",
     "netmap_actors.confinement.memory_guard", "netmap_actors.confinement.run_bounds",
     "netmap_actors.confinement.unused_memory", "netmap_actors.curve_keys", "netmap_actors.exit_reason",

@@ -1,6 +1,6 @@
 """Did a webhook tell what the history has? Pure: `violations(occurrences, delivered, …)`.
 
-Not here: whether the history is true (`past_checker`).
+Not here: whether the history is true (`truth_checker`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import itertools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from netmap_actors.history.occurrences import Happening
-from tests.support.histories.past_checker import Violation
+from tests.support.histories.truth_checker import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -335,10 +335,15 @@ class SimulatedShell:
                 self.exit = code
 
     def _hear_probe(self, probe: internal_pb2.Probe) -> None:
+        generation = self.processes["control_connection"]
+
+        def answer() -> None:
+            if self.processes.get("control_connection") == generation:
+                self.probe_result(probe.token)
+
         if self.answers_probes:
-            self._later.append(lambda: self.probe_result(probe.token))
+            self._later.append(answer)
         elif not self.mute:
-            generation = self.processes["control_connection"]
             self._unanswered.append((self.boottime + probe.timeout, probe.token, generation))
 
     def _ask(self, actor: str) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from netmap_actors.publisher.publication.repeats import Repeats
 from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica
 from netmap_actors.wire import netmap_pb2
+from tests.support.netmaps.event_netmap import EventNetmap
 from tests.support.netmaps.publishing import SILENCE, Server, full, node
-from tests.support.netmaps.told_netmap import ToldNetmap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Client:
         self.poll_at = 0.0
         self.updates: collections.deque = collections.deque()
         self.answers: collections.deque[bytes] = collections.deque()
-        self.told = ToldNetmap()
+        self.told = EventNetmap()
         self.seen: list[tuple[int, int]] = []
         self.replica = Replica(jitter=rng.random, token=lambda: rng.randbytes(8))
         self.replica.start(self._sim.now)

@@ -18,7 +18,7 @@ from netmap_actors.history.answers import HISTORY_FILE, HistoryQuestion, ask
 from netmap_actors.history.store import HistoryStore
 from netmap_actors.runtime_paths import history_path
 from netmap_actors.wire.codec import ForeignEnvelope
-from netmap_supervisor.daemon.output.remembered import Remembered
+from netmap_supervisor.daemon.output.history_feed import HistoryFeed
 from tests.support.processes import pairs
 from tests.support.processes.log_pipe import LogPipe
 
@@ -60,7 +60,7 @@ class HistoryProcess:
     def __init__(self, runtime_dir: Path, directory: Path) -> None:
         history_path(runtime_dir).parent.mkdir(mode=0o700, exist_ok=True)
         self.file = directory / HISTORY_FILE
-        self.remembered = Remembered(self._tell, lambda call: call())
+        self.history_feed = HistoryFeed(self._tell, lambda call: call())
         self.conditions: dict[str, str] = {}
         """What status would show, by code."""
         self.pid = 0
@@ -122,7 +122,7 @@ class HistoryProcess:
 
     def happened(self, event: str, **fields: Any) -> None:
         """An event of the Supervisor's log."""
-        self.remembered.event(event, fields, time.time())
+        self.history_feed.event(event, fields, time.time())
 
     def take(self, until: Callable[[], object], limit: float = LIMIT) -> None:
         """Take what it says until that holds. Raises AssertionError."""
@@ -142,7 +142,7 @@ class HistoryProcess:
 
     def wait_kept(self) -> None:
         """Until all that it was told is on disk."""
-        self.take(lambda: not self.remembered._kept)
+        self.take(lambda: not self.history_feed._kept)
 
     def answer(self) -> Answer:
         """What its file tells."""
@@ -185,7 +185,7 @@ class HistoryProcess:
                 case "degraded":
                     self.conditions.pop(envelope.degraded.code, None)
                 case _:
-                    self.remembered.on_message(envelope)
+                    self.history_feed.on_message(envelope)
 
     def _tell(self, actor: str, body: Message) -> bool:
         assert actor == "history"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.bus import door
+from netmap_actors.bus import acceptor
 from netmap_actors.bus.admission import Origin
 from netmap_actors.bus.loop import Loop
 from netmap_actors.wire import internal_pb2
@@ -54,7 +54,7 @@ class Daemon:
         self.kept: list[Request] = []
         self._next = 1000
         self._over = False
-        monkeypatch.setattr(door, "origin_of", self._origin_of)
+        monkeypatch.setattr(acceptor, "origin_of", self._origin_of)
         monkeypatch.setattr("netmap_supervisor.admin.socket.is_locked", lambda _: True)
         self.loop = Loop()
         self.viewer = 0

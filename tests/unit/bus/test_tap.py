@@ -123,7 +123,7 @@ def test_who_does_not_even_take_that_is_hung_up_on(house: House, monkeypatch: py
     for _ in range(2):
         house.tap.tell({}, bytes(4 << 20))
     house.turn()
-    assert (house.tap.cut_off, len(house.tap.recorders), len(list(house.tap.door))) == (1, 0, 0)
+    assert (house.tap.cut_off, len(house.tap.recorders), len(list(house.tap.acceptor))) == (1, 0, 0)
     while deaf.recv(1 << 20):
         pass
 
@@ -199,7 +199,7 @@ def test_who_shows_none_is_hung_up_on(house: House, monkeypatch: pytest.MonkeyPa
 
 def test_another_user_is_none(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    monkeypatch.setattr("netmap_actors.bus.door.origin_of", lambda _: room_origin(4712))
+    monkeypatch.setattr("netmap_actors.bus.acceptor.origin_of", lambda _: room_origin(4712))
     assert house.come(None).recv(1) == b""
     assert not house.tap.recorders
 

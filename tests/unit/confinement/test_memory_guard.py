@@ -15,10 +15,10 @@ import time
 from netmap_actors.bus.loop import Loop
 from netmap_actors.confinement.memory_guard import MEMORY_LIMIT, unwatch_memory, watch_memory
 loop, kept, told = Loop(), [], []
-class Doors:
+class Connections:
     def hang_up_on_floods(self): return 0
     def hang_up_on_all(self): told.append(len(kept)); kept.clear(); return 1
-watch_memory(loop, Doors(), grows=False)
+watch_memory(loop, Connections(), grows=False)
 until = time.monotonic() + 20
 def more():
     kept.append(b"x" * (1 << 20))

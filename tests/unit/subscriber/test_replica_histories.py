@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.subscriber.events import Snapshot
+from tests.support.netmaps.event_netmap import EventNetmap
 from tests.support.netmaps.publishing import Follower, Server, full, node
-from tests.support.netmaps.told_netmap import ToldNetmap
 
 FOLLOWERS = 3
 
@@ -114,7 +114,7 @@ def test_whatever_is_lost_replicas_end_equal_and_never_show_what_never_was(histo
             run.server.publication.epoch,
             run.server.publication.seq,
         )
-        told = ToldNetmap()
+        told = EventNetmap()
         told.take(follower.events)
         assert told.peers == {key: peer.cap for key, peer in follower.replica.netmap.peers.items()}
         assert told.state == "fresh"

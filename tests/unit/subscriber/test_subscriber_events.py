@@ -11,8 +11,8 @@ from netmap_actors.subscriber import client
 from netmap_actors.subscriber.replica import SILENCE_LIMIT
 from netmap_actors.wire import netmap_pb2
 from netmap_supervisor import Subscriber
+from tests.support.netmaps.event_netmap import EventNetmap
 from tests.support.netmaps.publishing import Server, full, node
-from tests.support.netmaps.told_netmap import ToldNetmap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +54,9 @@ class Program:
     def expire(self) -> None:
         self.subscriber._keep_current(self.subscriber._replica.expire)
 
-    def taken(self) -> ToldNetmap:
+    def taken(self) -> EventNetmap:
         """What its events tell."""
-        told = ToldNetmap()
+        told = EventNetmap()
         told.take(list(self.subscriber._events))
         return told
 
@@ -82,7 +82,7 @@ def test_a_callback_hears_a_snapshot_before_the_changes_of_it(program: Program) 
     assert [event.kind for event in second] == ["snapshot", "snapshot", "peer_upserted"]
     assert [event.kind for event in peers] == ["peer_upserted"]
     for heard in (first, second[1:]):
-        told = ToldNetmap()
+        told = EventNetmap()
         told.take(heard)
         assert sorted(told.peers) == ["n2", "n3", "n4"]
 

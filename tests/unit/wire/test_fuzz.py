@@ -315,7 +315,7 @@ def test_an_operators_request(command: str, arguments: bytes, spoilt: int) -> No
     server = AdminServer.__new__(AdminServer)
     server._handle, server._refused, server._viewer = requests.on_request, 0, lambda: 0
     whose: Any = SimpleNamespace(whose=lambda _: Origin(0, 1))
-    server.door = whose
+    server.acceptor = whose
     connection: Any = SimpleNamespace(reply=sent.append)
     data = internal_pb2.AdminRequest(command=command, arguments=arguments).SerializeToString()
     data = data[:-spoilt] if spoilt and spoilt < len(data) else data

@@ -286,11 +286,9 @@ class ControlSession:
         if not self._flow.needed:
             return self._open_map(now)
         if self._flow.waits_for_person:
-            return [*self._begin_login(now), *self._register(now)]
+            login = LoginNeeded(self._flow.login_url)
+            return [self._enter(Stage.LOGIN, now, 0.0), login, *self._register(now)]
         return [self._enter(Stage.REGISTER, now, self._limits.register), *self._register(now)]
-
-    def _begin_login(self, now: float) -> list[SessionEvent]:
-        return [self._enter(Stage.LOGIN, now, 0.0), LoginNeeded(self._flow.login_url)]
 
     def _register(self, now: float) -> list[SessionEvent]:
         self._register_at = None

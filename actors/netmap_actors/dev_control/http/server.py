@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netmap_actors.bus.door import OWN_FILES, Door
+from netmap_actors.bus.acceptor import OWN_FILES, Acceptor
 from netmap_actors.dev_control.faults.catalogue import Scope
 from netmap_actors.dev_control.http import lost_packets
 from netmap_actors.dev_control.http.connection import ClientConnection
@@ -115,7 +115,7 @@ class ControlServer:
         self._closed = False
         self._failures_told: set[str] = set()
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._door: Door[_Client] = Door(
+        self._acceptor: Acceptor[_Client] = Acceptor(
             loop,
             listener,
             capacity=max(1, min(MAX_CLIENTS, allowed - OWN_FILES)),
@@ -128,7 +128,7 @@ class ControlServer:
     @property
     def refused(self) -> int:
         """Connections closed because there were too many."""
-        return self._door.sent_away
+        return self._acceptor.sent_away
 
     @property
     def address(self) -> tuple[str, int]:
@@ -143,7 +143,7 @@ class ControlServer:
     def listen(self, listener: socket.socket, secure: Callable[[], TlsLayer]) -> None:
         """Accept from this socket too, which is ours to close from now on; `secure` makes the TLS of a connection."""
         self._listeners.append(listener)
-        self._door.open(listener, lambda sock, _: self._let_in(sock, secure()))
+        self._acceptor.open(listener, lambda sock, _: self._let_in(sock, secure()))
 
     def changed(self) -> None:
         """Call after an edit of the tailnet from outside: clients get it within the batch delay."""
@@ -201,7 +201,7 @@ class ControlServer:
     def close(self) -> None:
         """Stop listening and close everything; the loop stays."""
         self._closed = True
-        self._door.close()
+        self._acceptor.close()
         for listener in self._listeners:
             listener.close()
         for timer in (self._batch, self._life, self._saving):
@@ -359,7 +359,7 @@ class ControlServer:
         if self._clients.pop(number, None) is None:
             return
         del self.connections[number]
-        self._door.left(client)
+        self._acceptor.left(client)
         now = self._loop.now()
         client.connection.closed(now, why or "closed")
         self.control.note(now, number, client.connection.link.remote, "end", client.connection.link.why)
@@ -410,7 +410,7 @@ class ControlServer:
 
     def _tell_progress(self, client: _Client) -> None:
         client.told_waits = client.waits
-        self._door.moved(client, waits=client.told_waits)
+        self._acceptor.moved(client, waits=client.told_waits)
 
     def _distribute(self) -> None:
         if self.control.distribute(self._loop.now()) and self._saving.when is None:

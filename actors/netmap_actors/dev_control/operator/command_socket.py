@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netmap_actors.bus.door import Door
+from netmap_actors.bus.acceptor import Acceptor
 from netmap_actors.errors import ConfigurationError, NetmapError
 from netmap_actors.runtime_paths import MAX_SOCKET_PATH
 
@@ -64,15 +64,15 @@ class CommandSocket:
         self._loop = loop
         self._listener = _listen(path)
         self._own = path.stat()
-        self._door: Door[_Asker] = Door(
+        self._acceptor: Acceptor[_Asker] = Acceptor(
             loop, self._listener, capacity=MAX_COMMAND_CONNECTIONS, welcome=self._welcome
         )
 
     def close(self) -> None:
         """Stop listening, and remove the socket if it is still ours."""
-        for asker in list(self._door):
+        for asker in list(self._acceptor):
             self._drop(asker)
-        self._door.close()
+        self._acceptor.close()
         self._listener.close()
         with contextlib.suppress(OSError):
             found = self.path.stat()
@@ -105,7 +105,7 @@ class CommandSocket:
         try:
             while asker.out:
                 del asker.out[: asker.sock.send(asker.out)]
-                self._door.moved(asker, waits=True)
+                self._acceptor.moved(asker, waits=True)
             self._answer_next(asker)
         except BlockingIOError:
             pass
@@ -138,7 +138,7 @@ class CommandSocket:
 
     def _drop(self, asker: _Asker) -> None:
         if asker.sock.fileno() >= 0:
-            self._door.left(asker)
+            self._acceptor.left(asker)
             self._loop.unwatch(asker.sock.fileno())
             asker.sock.close()
 

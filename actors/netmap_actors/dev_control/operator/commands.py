@@ -254,38 +254,26 @@ class Commands:
         return self._edited(entry)
 
     def set_online(self, node: str | int, online: bool = True) -> NodeView:
-        entry = self._tailnet.find(node)
-        self._tailnet.set_online(entry.node.id, online, self._control.wall())
-        return self._edited(entry)
+        return self._edit(node, self._tailnet.set_online, online, self._control.wall())
 
     def set_tags(self, node: str | int, tags: Sequence[str]) -> NodeView:
         _demand_unicode(*tags)
-        entry = self._tailnet.find(node)
-        self._tailnet.set_tags(entry.node.id, tags)
-        return self._edited(entry)
+        return self._edit(node, self._tailnet.set_tags, tags)
 
     def set_routes(self, node: str | int, routes: Sequence[str]) -> NodeView:
-        entry = self._tailnet.find(node)
-        self._tailnet.set_routes(entry.node.id, routes)
-        return self._edited(entry)
+        return self._edit(node, self._tailnet.set_routes, routes)
 
     def set_endpoints(self, node: str | int, endpoints: Sequence[str]) -> NodeView:
         _demand_unicode(*endpoints)
-        entry = self._tailnet.find(node)
-        self._tailnet.set_endpoints(entry.node.id, endpoints)
-        return self._edited(entry)
+        return self._edit(node, self._tailnet.set_endpoints, endpoints)
 
     def set_capabilities(self, node: str | int, names: Sequence[str]) -> NodeView:
         _demand_unicode(*names)
-        entry = self._tailnet.find(node)
-        self._tailnet.set_capabilities(entry.node.id, names)
-        return self._edited(entry)
+        return self._edit(node, self._tailnet.set_capabilities, names)
 
     def rename(self, node: str | int, name: str) -> NodeView:
         _demand_unicode(name)
-        entry = self._tailnet.find(node)
-        self._tailnet.rename(entry.node.id, name)
-        return self._edited(entry)
+        return self._edit(node, self._tailnet.rename, name)
 
     def expire(self, node: str | int, in_seconds: float = 0.0) -> NodeView:
         """Let the node key expire, now or later."""
@@ -298,9 +286,7 @@ class Commands:
 
     def authorize(self, node: str | int, authorized: bool = True) -> NodeView:
         """Approve a device, or take the approval back."""
-        entry = self._tailnet.find(node)
-        self._tailnet.set_authorized(entry.node.id, authorized)
-        return self._edited(entry)
+        return self._edit(node, self._tailnet.set_authorized, authorized)
 
     def set_policy(self, policy: Mapping[str, Any] | None = None) -> list[str]:
         """Other rules of who sees whom, as in a policy file; None: everybody sees everybody. Until the server ends.
@@ -344,6 +330,11 @@ class Commands:
         self._tailnet.set_policy(policy)
         self._server.changed()
         return [] if policy is None else list(policy.ignored)
+
+    def _edit(self, node: str | int, edit: Callable[..., object], *given: object) -> NodeView:
+        entry = self._tailnet.find(node)
+        edit(entry.node.id, *given)
+        return self._edited(entry)
 
     def _edited(self, entry: Entry) -> NodeView:
         self._server.changed()

@@ -94,7 +94,9 @@ def command(
     path = Path(f"netmap-supervisor-bugreport-{at.replace(':', '')}.md") if output is None else output
     descriptor = _new_file(path)
     try:
-        pseudonyms = Pseudonyms(secrets.token_bytes(32), harmless=_option_paths())
+        pseudonyms = Pseudonyms(
+            secrets.token_bytes(32), harmless=frozenset(option.path for option in OPTIONS.values())
+        )
         parts = list(_parts(pseudonyms, config_file, given_flags(flags), log_file, unit))
         text = page(_head(at), parts, pseudonyms)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as file:
@@ -122,10 +124,6 @@ def _tell(path: Path, parts: list[ReportPart], pseudonyms: Pseudonyms) -> None:
     for name, text in said:
         for line in fold(name, text, output_width()):
             click.echo(line)
-
-
-def _option_paths() -> frozenset[str]:
-    return frozenset(option.path for option in OPTIONS.values())
 
 
 def _head(at: str) -> tuple[str, ...]:

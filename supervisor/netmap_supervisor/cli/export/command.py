@@ -13,6 +13,7 @@ import click
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_actors.exports.host_names import host_name
+from netmap_actors.exports.nodes import NodeChoice
 from netmap_actors.subscriber import Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import CommandFailed, is_running, require_running
@@ -184,7 +185,12 @@ def command(
         raise click.UsageError("--list and --host exclude each other")
     if output is None and (follow or words is not None):
         raise click.UsageError(f"{'--follow' if follow else '--exec'} needs a file: --output FILE")
-    choice = Selection(**chosen)
+    nodes = NodeChoice(
+        tags=chosen.pop("tags"),
+        online_only=chosen.pop("online_only"),
+        include_self=chosen.pop("include_self"),
+    )
+    choice = Selection(nodes, **chosen)
     if choice.template is not None:
         check_template(choice.template)
     file = OutputFile(working_directory() / output, warn) if output is not None else None

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.clock import SystemClock
-from netmap_actors.exports import netmap_json
+from netmap_actors.exports import netmap_json, zone_serial
 from netmap_actors.exports.remarks import CannotExport
 from netmap_supervisor.admin.commands import CommandFailed
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from netmap_actors.exports.nodes import NodeChoice
     from netmap_actors.subscriber import EventKind, Snapshot
 
 __all__ = ["FORMATS", "Format", "Selection"]
@@ -24,9 +25,7 @@ __all__ = ["FORMATS", "Format", "Selection"]
 class Selection(NamedTuple):
     """Which nodes are exported, and how."""
 
-    tags: tuple[str, ...]
-    online_only: bool
-    include_self: bool
+    nodes: NodeChoice
     port: int | None
     suffixes: tuple[str, ...]
     origin: str | None
@@ -63,18 +62,14 @@ def _hosts(snapshot: Snapshot, choice: Selection) -> str:
     return hosts.text(
         snapshot.netmap,
         state=snapshot.state,
-        tags=choice.tags,
-        online_only=choice.online_only,
-        include_self=choice.include_self,
+        **choice.nodes,
         suffixes=choice.suffixes,
         machine=os.uname().nodename,
     )
 
 
 def _json(snapshot: Snapshot, choice: Selection) -> str:
-    return netmap_json.text(
-        netmap_json.json_object(snapshot, tags=choice.tags, online_only=choice.online_only)
-    )
+    return netmap_json.text(netmap_json.json_object(snapshot, **choice.nodes))
 
 
 def _prometheus_sd(snapshot: Snapshot, choice: Selection) -> str:
@@ -85,15 +80,13 @@ def _prometheus_sd(snapshot: Snapshot, choice: Selection) -> str:
             snapshot.netmap,
             state=snapshot.state,
             port=choice.port,
-            tags=choice.tags,
-            online_only=choice.online_only,
-            include_self=choice.include_self,
+            **choice.nodes,
         )
     )
 
 
 def _zone(snapshot: Snapshot, choice: Selection) -> str:
-    from netmap_actors.exports import zone, zone_serial
+    from netmap_actors.exports import zone
 
     return zone.text(
         snapshot.netmap,
@@ -102,22 +95,8 @@ def _zone(snapshot: Snapshot, choice: Selection) -> str:
         origin=choice.origin,
         servers=choice.servers,
         reverse=choice.reverse,
-        tags=choice.tags,
-        online_only=choice.online_only,
-        include_self=choice.include_self,
+        **choice.nodes,
     )
-
-
-def _same_zone(old: bytes, new: bytes) -> bool:
-    from netmap_actors.exports import zone_serial
-
-    return zone_serial.same(old, new)
-
-
-def _succeeding_zone(old: bytes, new: bytes) -> bytes:
-    from netmap_actors.exports import zone_serial
-
-    return zone_serial.succeeding(old, new)
 
 
 def _ansible(snapshot: Snapshot, choice: Selection) -> str:
@@ -126,9 +105,7 @@ def _ansible(snapshot: Snapshot, choice: Selection) -> str:
     shown = ansible.inventory(
         snapshot.netmap,
         state=snapshot.state,
-        tags=choice.tags,
-        online_only=choice.online_only,
-        include_self=choice.include_self,
+        **choice.nodes,
     )
     return ansible.text(shown) if choice.host is None else ansible.host_text(shown, choice.host)
 
@@ -141,9 +118,7 @@ def _template(snapshot: Snapshot, choice: Selection) -> str:
     values = template_values(
         snapshot.netmap,
         state=snapshot.state,
-        tags=choice.tags,
-        online_only=choice.online_only,
-        include_self=choice.include_self,
+        **choice.nodes,
     )
     return rendered(choice.template, values)
 
@@ -158,8 +133,8 @@ FORMATS = {
         (*_NODES, "dns_changed"),
         _SELF | {"origin", "servers", "reverse"},
         _zone,
-        _same_zone,
-        _succeeding_zone,
+        zone_serial.same,
+        zone_serial.succeeding,
     ),
     "ansible": Format((*_NODES, "user_profiles_changed"), _SELF | {"as_list", "host"}, _ansible),
     "template": Format((*_NODES, "user_profiles_changed", "dns_changed"), _SELF | {"template"}, _template),

@@ -200,6 +200,26 @@ def daemon_of(
 def daemon_flags(function: _F) -> _F:
     """--runtime-dir, --connect and its keys; the command gets them as `daemon`."""
 
+    @click.option(
+        "--runtime-dir",
+        "runtime_dir",
+        metavar="DIR",
+        help="Runtime directory of the daemon.  [env: NETMAP_SUPERVISOR_RUNTIME_DIR]",
+    )
+    @click.option(
+        "--connect",
+        metavar="ENDPOINT",
+        help="Follow a daemon elsewhere: tcp://HOST:PORT as in its --listen, with the two keys below, or "
+        "ipc:///DIRECTORY with its sockets.",
+    )
+    @click.option(
+        "--key-file", metavar="FILE", help="Our key for --connect: what `keys generate FILE` wrote here."
+    )
+    @click.option(
+        "--server-key",
+        metavar="KEY",
+        help="Key of the daemon for --connect: what `keys server` prints there.",
+    )
     @functools.wraps(function)
     def wrapped(
         *arguments: Any,
@@ -212,30 +232,6 @@ def daemon_flags(function: _F) -> _F:
         daemon = daemon_of(runtime_dir, connect, key_file, server_key)
         return function(*arguments, daemon=daemon, **others)
 
-    flags = (
-        click.option(
-            "--runtime-dir",
-            "runtime_dir",
-            metavar="DIR",
-            help="Runtime directory of the daemon.  [env: NETMAP_SUPERVISOR_RUNTIME_DIR]",
-        ),
-        click.option(
-            "--connect",
-            metavar="ENDPOINT",
-            help="Follow a daemon elsewhere: tcp://HOST:PORT as in its --listen, with the two keys below, or "
-            "ipc:///DIRECTORY with its sockets.",
-        ),
-        click.option(
-            "--key-file", metavar="FILE", help="Our key for --connect: what `keys generate FILE` wrote here."
-        ),
-        click.option(
-            "--server-key",
-            metavar="KEY",
-            help="Key of the daemon for --connect: what `keys server` prints there.",
-        ),
-    )
-    for flag in reversed(flags):
-        wrapped = flag(wrapped)
     return wrapped  # type: ignore[return-value]
 
 

@@ -39,6 +39,32 @@ def _match(ctx: click.Context, param: click.Parameter, value: str | None) -> str
 def choice_flags(function: _F) -> _F:
     """The command gets them as `choice`, a TableChoice."""
 
+    @click.option(
+        "--sort",
+        type=_SortColumn(),
+        metavar="COLUMN",
+        help=f"Sort the table by {', '.join(SORT_COLUMNS)}; `-COLUMN` is the other way round.",
+    )
+    @click.option("--reverse", is_flag=True, help="The other way round.")
+    @click.option(
+        "--tag",
+        "tags",
+        multiple=True,
+        metavar="TAG",
+        help="Only peers with it (`web` or `tag:web`); repeated: with one of them.",
+    )
+    @click.option(
+        "--online/--offline",
+        default=None,
+        help="Only peers the control server says to be so; one of unknown state is neither.",
+    )
+    @click.option(
+        "--match",
+        metavar="TEXT",
+        callback=_match,
+        help="Only peers with this in a name, address, tag, route, user, OS or id; with `*`, `?` or `[` it is a "
+        "pattern for all of one.",
+    )
     @functools.wraps(function)
     def wrapped(
         *arguments: Any,
@@ -59,34 +85,4 @@ def choice_flags(function: _F) -> _F:
         )
         return function(*arguments, choice=choice, **others)
 
-    flags = (
-        click.option(
-            "--sort",
-            type=_SortColumn(),
-            metavar="COLUMN",
-            help=f"Sort the table by {', '.join(SORT_COLUMNS)}; `-COLUMN` is the other way round.",
-        ),
-        click.option("--reverse", is_flag=True, help="The other way round."),
-        click.option(
-            "--tag",
-            "tags",
-            multiple=True,
-            metavar="TAG",
-            help="Only peers with it (`web` or `tag:web`); repeated: with one of them.",
-        ),
-        click.option(
-            "--online/--offline",
-            default=None,
-            help="Only peers the control server says to be so; one of unknown state is neither.",
-        ),
-        click.option(
-            "--match",
-            metavar="TEXT",
-            callback=_match,
-            help="Only peers with this in a name, address, tag, route, user, OS or id; with `*`, `?` or `[` it is a "
-            "pattern for all of one.",
-        ),
-    )
-    for flag in reversed(flags):
-        wrapped = flag(wrapped)
     return wrapped  # type: ignore[return-value]

@@ -11,7 +11,7 @@ import click
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 from netmap_supervisor.devtools.client_check.report.check_run import visible
-from netmap_supervisor.devtools.client_check.report.outlook import Outlook, duration_text
+from netmap_supervisor.devtools.client_check.report.time_left import TimeLeft, duration_text
 from netmap_supervisor.view.terminal import can_redraw, error_width
 from netmap_supervisor.view.text_layout import shortened, wrapped
 
@@ -34,7 +34,7 @@ class Progress:
         self._clock = SystemClock()
         self._count = len(longest)
         self._ended = 0
-        self._outlook = Outlook(longest, jobs)
+        self._time_left = TimeLeft(longest, jobs)
         self._lock = threading.Lock()
         self._redraws = can_redraw(sys.stderr)
         self._shown = ""
@@ -45,13 +45,13 @@ class Progress:
     def began(self, name: str) -> None:
         """A scenario begins."""
         with self._lock:
-            self._outlook.began(name, self._clock.boottime())
+            self._time_left.began(name, self._clock.boottime())
             self._show()
 
     def waits(self, name: str) -> None:
         """It did not pass, and is run again alone after the others."""
         with self._lock:
-            self._outlook.waits(name)
+            self._time_left.waits(name)
             self._show()
 
     def done(self, outcomes: Sequence[ScenarioOutcome]) -> None:
@@ -66,7 +66,7 @@ class Progress:
         first = outcomes[0]
         with self._lock:
             for one in outcomes:
-                self._outlook.ended(one.name)
+                self._time_left.ended(one.name)
             self._ended += len(outcomes)
             lead = f"{f'{self._ended}/{self._count}':>7}  {first.verdict.value:{_LONGEST_VERDICT}}  "
             what = first.name if len(outcomes) == 1 else f"{len(outcomes)} scenarios"
@@ -98,10 +98,10 @@ class Progress:
             self._clear()
 
     def _to_go(self) -> str:
-        return duration_text(self._outlook.to_go(self._clock.boottime()))
+        return duration_text(self._time_left.to_go(self._clock.boottime()))
 
     def _show(self) -> None:
-        running = self._outlook.running
+        running = self._time_left.running
         if not self._redraws or not running:
             return
         text = f"at most about {self._to_go()} to go; running: {', '.join(running)}"

@@ -9,42 +9,42 @@ import pytest
 
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 from netmap_supervisor.devtools.client_check.progress import Progress
-from netmap_supervisor.devtools.client_check.report.outlook import Outlook, duration_text
+from netmap_supervisor.devtools.client_check.report.time_left import TimeLeft, duration_text
 from tests.support.netmaps.check_outcomes import HOSTILE, outcome
 
 
 @pytest.mark.parametrize(("jobs", "to_go"), [(1, 100.0), (2, 60.0), (3, 60.0), (9, 60.0)])
 def test_scenarios_side_by_side_take_less(jobs: int, to_go: float) -> None:
-    outlook = Outlook({"long": 60.0, "middle": 30.0, "short": 10.0}, jobs)
-    assert outlook.to_go(0.0) == to_go
+    left = TimeLeft({"long": 60.0, "middle": 30.0, "short": 10.0}, jobs)
+    assert left.to_go(0.0) == to_go
 
 
 def test_it_shrinks_as_time_passes_and_as_scenarios_end() -> None:
-    outlook = Outlook({"a": 60.0, "b": 30.0, "c": 10.0}, 1)
-    seen = [outlook.to_go(0.0)]
-    outlook.began("a", 0.0)
-    seen += [outlook.to_go(now) for now in (0.0, 20.0, 59.0, 61.0, 70.0)]
-    assert outlook.running == ("a",)
-    outlook.ended("a")
-    outlook.began("b", 70.0)
-    seen.append(outlook.to_go(70.0))
-    outlook.ended("b")
-    outlook.ended("c")
-    seen.append(outlook.to_go(71.0))
+    left = TimeLeft({"a": 60.0, "b": 30.0, "c": 10.0}, 1)
+    seen = [left.to_go(0.0)]
+    left.began("a", 0.0)
+    seen += [left.to_go(now) for now in (0.0, 20.0, 59.0, 61.0, 70.0)]
+    assert left.running == ("a",)
+    left.ended("a")
+    left.began("b", 70.0)
+    seen.append(left.to_go(70.0))
+    left.ended("b")
+    left.ended("c")
+    seen.append(left.to_go(71.0))
     assert seen == [100.0, 100.0, 80.0, 41.0, 40.0, 40.0, 40.0, 0.0]
 
 
 def test_one_that_is_run_again_counts_again_after_all_others() -> None:
-    outlook = Outlook({"a": 60.0, "b": 40.0, "c": 30.0}, 2)
-    outlook.began("a", 0.0)
-    outlook.began("b", 0.0)
-    outlook.waits("b")
-    assert (outlook.running, outlook.to_go(10.0)) == (("a",), 90.0)
-    outlook.began("c", 10.0)
-    outlook.ended("c")
-    outlook.ended("a")
-    outlook.began("b", 60.0)
-    assert (outlook.running, outlook.to_go(70.0)) == (("b",), 30.0)
+    left = TimeLeft({"a": 60.0, "b": 40.0, "c": 30.0}, 2)
+    left.began("a", 0.0)
+    left.began("b", 0.0)
+    left.waits("b")
+    assert (left.running, left.to_go(10.0)) == (("a",), 90.0)
+    left.began("c", 10.0)
+    left.ended("c")
+    left.ended("a")
+    left.began("b", 60.0)
+    assert (left.running, left.to_go(70.0)) == (("b",), 30.0)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ as if there had been one server only.
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -157,18 +156,14 @@ def fresh_place(
 
     with contextlib.ExitStack() as stack:
         # A short name: clients may put Unix sockets there, whose paths are limited to 107 bytes.
-        directory = Path(tempfile.mkdtemp(prefix="nmc-", dir="/tmp"))
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        directory = Path(stack.enter_context(_directory("nmc-")))
         given: dict[str, Any] = {
             "nodes": settings.nodes if scenario.nodes is None else scenario.nodes,
             "keep_alive": settings.limits.keep_alive,
             "trace": True,
         }
-        actions = [action for step in scenario.steps for action in step.actions]
-        if any(isinstance(action, ServerAway) for action in actions):
-            state = Path(tempfile.mkdtemp(prefix="nms-", dir="/tmp"))
-            stack.callback(shutil.rmtree, state, ignore_errors=True)
-            given["state_dir"] = str(state)
+        if any(isinstance(action, ServerAway) for step in scenario.steps for action in step.actions):
+            given["state_dir"] = stack.enter_context(_directory("nms-"))
         servers = stack.enter_context(contextlib.ExitStack())
         elsewhere = stack.enter_context(socket.create_server((ELSEWHERE, 0)))
         elsewhere.setblocking(False)
@@ -191,9 +186,11 @@ def fresh_place(
         values: dict[str, str] = {}
         place = Place(open_server, servers.close, start_client, elsewhere, values)
         server = place.server
-        key = server.auth_key
-        if scenario.one_shot_key:
-            key = server.call(lambda commands: commands.add_auth_key(reusable=False))
+        key = (
+            server.call(lambda commands: commands.add_auth_key(reusable=False))
+            if scenario.one_shot_key
+            else server.auth_key
+        )
         key_file = directory / "auth_key"
         key_file.touch(mode=0o600)
         key_file.write_text(key)
@@ -205,6 +202,10 @@ def fresh_place(
             hostname=f"check-{scenario.name.replace('/', '-')}",
         )
         yield place
+
+
+def _directory(prefix: str) -> contextlib.AbstractContextManager[str]:
+    return tempfile.TemporaryDirectory(prefix=prefix, dir="/tmp", ignore_cleanup_errors=True)
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -97,7 +97,8 @@ def _case(one: ScenarioOutcome, run: CheckRun, logs: Mapping[str, str]) -> Eleme
     if one.verdict is not CheckVerdict.PASS:
         ends = [(attempt.log, logs[attempt.log]) for attempt in one.attempts if logs.get(attempt.log)]
         if ends:
-            SubElement(case, "system-err").text = "\n".join(_log_text(path, end) for path, end in ends)
+            lines = [line for path, end in ends for line in (f"the end of {path}:", *end.splitlines())]
+            SubElement(case, "system-err").text = "\n".join(map(visible, lines))
     return case
 
 
@@ -125,7 +126,3 @@ def _told(one: ScenarioOutcome, attempts: Sequence[Attempt]) -> str:
             lines.append(f"timeline, seconds after {zero_of(attempt.timeline)}:")
             lines += timeline_lines(attempt.timeline, _MOST_EVENTS)
     return "\n".join(visible(line) for line in lines)
-
-
-def _log_text(path: str, end: str) -> str:
-    return "\n".join([f"the end of {visible(path)}:", *(visible(line) for line in end.splitlines())])

@@ -184,6 +184,10 @@ class CheckScenario(msgspec.Struct, frozen=True):
             case _:
                 return {}
 
+    def joining(self, limits: Limits) -> float:
+        """How long it may take until the client has joined."""
+        return limits.join if self.shape is Shape.JOIN else limits.settle
+
     def longest(self, limits: Limits) -> float:
         """About how long it takes at most, without joining."""
         match self.shape:

@@ -1,7 +1,7 @@
 """What a tailnet was over a time, and what was done to those who watched it: the truth a history is held against.
 
 All times are UNIX seconds of one machine's clock. Not here: how it is recorded (`servers.remembering_tailnet`) and
-what is demanded of a history (`past_checker`).
+what is demanded of a history (`truth_checker`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ANY", "FIELDS", "GONE", "KEY_EXPIRY", "PRESENCE", "Course", "Hindrance", "Logged", "TruePast"]
+__all__ = ["ANY", "FIELDS", "GONE", "KEY_EXPIRY", "PRESENCE", "Course", "Hindrance", "Logged", "TailnetTruth"]
 
 PRESENCE: Final = "there"
 """Of every node: whether it is in the tailnet."""
@@ -65,7 +65,7 @@ class Logged(NamedTuple):
     fields: Mapping[str, Any]
 
 
-class TruePast:
+class TailnetTruth:
     """Nothing changes between the first state that is noted and the daemon's first netmap."""
 
     def __init__(self) -> None:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-__all__ = ["MOST", "Remembered"]
+__all__ = ["MOST", "HistoryFeed"]
 
 MOST = 1000
 """Events that wait; the oldest goes first, and its number is left out."""
 
 
-class Remembered:
+class HistoryFeed:
     """`tell(actor, message)`: False when it cannot take it. `soon(call)`: after the messages of this turn. Nothing is
     kept unless `wanted`."""
 

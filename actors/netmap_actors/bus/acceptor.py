@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from netmap_actors.bus.admission import Origin
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["OWN_FILES", "Door", "Guest"]
+__all__ = ["OWN_FILES", "Accepted", "Acceptor"]
 
 OWN_FILES: Final = 64
 """Open files of a process beside the connections it accepts."""
@@ -35,17 +35,17 @@ _GONE: Final = {
 """accept(2): the connection is gone, or a filter refused it; the next may be well."""
 
 
-class Guest(Hashable, Protocol):
+class Accepted(Hashable, Protocol):
     """An accepted connection."""
 
     def close(self) -> None:
-        """Close it; `Door.left` follows unless the door closes it."""
+        """Close it; `Acceptor.left` follows unless the acceptor closes it."""
 
 
-_G = TypeVar("_G", bound=Guest)
+_G = TypeVar("_G", bound=Accepted)
 
 
-class Door(Generic[_G]):
+class Acceptor(Generic[_G]):
     """Accepts connections; the listening sockets stay their owner's to close."""
 
     def __init__(
@@ -55,15 +55,13 @@ class Door(Generic[_G]):
         *,
         capacity: int,
         welcome: Callable[[socket.socket, Origin], _G | None],
-        accepts_per_turn: int = _ACCEPTS_PER_TURN,
     ) -> None:
-        """`welcome(socket, origin)` makes a guest of a connection; None: it refused and closed it."""
+        """`welcome(socket, origin)` makes an Accepted of a socket; None: it refused and closed it."""
         self.sent_away = 0
         """Connections closed to have room for others, or because there was none."""
         self._loop = loop
         self._listeners: dict[socket.socket, Callable[[], object]] = {}
         """Each with what accepts from it."""
-        self._accepts_per_turn = accepts_per_turn
         self._admission: Admission[_G] = Admission(capacity)
         # Given up for a moment when no other is left: a waiting connection can only be closed once accepted.
         self._spare = os.dup(listener.fileno())
@@ -83,24 +81,24 @@ class Door(Generic[_G]):
     def __iter__(self) -> Iterator[_G]:
         return iter(self._admission)
 
-    def whose(self, guest: _G) -> Origin:
-        """The origin of a guest."""
-        return self._admission.whose(guest)
+    def whose(self, connection: _G) -> Origin:
+        """The origin of a connection."""
+        return self._admission.whose(connection)
 
     def held_by(self, peer: Origin) -> int:
-        """Guests of one process."""
+        """Connections of one process."""
         return self._admission.held_by(peer)
 
-    def moved(self, guest: _G, *, waits: bool) -> None:
+    def moved(self, connection: _G, *, waits: bool) -> None:
         """See `Admission.moved`."""
-        self._admission.moved(guest, waits=waits)
+        self._admission.moved(connection, waits=waits)
 
-    def left(self, guest: _G) -> None:
+    def left(self, connection: _G) -> None:
         """Its connection is closed."""
-        self._admission.left(guest)
+        self._admission.left(connection)
 
     def close(self) -> None:
-        """Accept no more. The guests stay."""
+        """Accept no more. The connections stay."""
         for listener in self._listeners:
             self._loop.unwatch(listener.fileno())
         if self._spare >= 0:
@@ -110,7 +108,7 @@ class Door(Generic[_G]):
     def _on_connections(
         self, listener: socket.socket, welcome: Callable[[socket.socket, Origin], _G | None]
     ) -> None:
-        for _ in range(self._accepts_per_turn):
+        for _ in range(_ACCEPTS_PER_TURN):
             try:
                 sock, _ = listener.accept()
             except BlockingIOError:
@@ -133,9 +131,9 @@ class Door(Generic[_G]):
         except OSError:
             sock.close()
             return
-        guest = welcome(sock, peer)
-        if guest is not None:
-            self._send_away(self._admission.arrived(guest, peer, waits=True))
+        connection = welcome(sock, peer)
+        if connection is not None:
+            self._send_away(self._admission.arrived(connection, peer, waits=True))
 
     def _find_room(self, listener: socket.socket) -> None:
         """No descriptor is left: the waiting connection would wake the loop all the while."""

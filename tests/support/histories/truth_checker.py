@@ -1,4 +1,4 @@
-"""Is a history true? Pure: `violations(truth, told)` compares it with what happened (`true_past`).
+"""Is a history true? Pure: `violations(truth, told)` compares it with what happened (`tailnet_truth`).
 
 A history may be late by PROMPT, later after a hindrance, and may leave out what did not last that long. What changed
 while it was away, or the netmap was not fresh, has to be told afterwards, and as not seen (`after`).
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from netmap_actors.history.occurrences import LOGGED, WARNED_BEFORE, Happening
 from netmap_actors.history.spans import Interval, Span, gaps, joined
 from netmap_actors.rfc3339 import stamp, unix_seconds
-from tests.support.histories.true_past import ANY, FIELDS, GONE, KEY_EXPIRY, PRESENCE, Course
+from tests.support.histories.tailnet_truth import ANY, FIELDS, GONE, KEY_EXPIRY, PRESENCE, Course
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from netmap_actors.history.answers import Answer
     from netmap_actors.history.occurrences import Occurrence
-    from tests.support.histories.true_past import TruePast
+    from tests.support.histories.tailnet_truth import TailnetTruth
 
 __all__ = ["RULES", "Figures", "Violation", "figures", "violations"]
 
@@ -88,7 +88,7 @@ class Figures(NamedTuple):
 
 
 def violations(
-    truth: TruePast, told: Answer, *, silence: float, excused: Sequence[Interval] = ()
+    truth: TailnetTruth, told: Answer, *, silence: float, excused: Sequence[Interval] = ()
 ) -> list[Violation]:
     """All there are, by time. `silence`: seconds after which a netmap of which nothing is heard is not fresh.
 
@@ -98,7 +98,7 @@ def violations(
     return sorted({*check.all()}, key=lambda one: (one.at, one))
 
 
-def figures(truth: TruePast, told: Answer) -> Figures:
+def figures(truth: TailnetTruth, told: Answer) -> Figures:
     """Of a history without violations."""
     check = _Check(truth, told, 0.0, ())
     changes = [
@@ -124,7 +124,9 @@ def figures(truth: TruePast, told: Answer) -> Figures:
 
 
 class _Check:
-    def __init__(self, truth: TruePast, told: Answer, silence: float, excused: Sequence[Interval]) -> None:
+    def __init__(
+        self, truth: TailnetTruth, told: Answer, silence: float, excused: Sequence[Interval]
+    ) -> None:
         self._truth = truth
         self._told = told
         self._silence = silence

@@ -14,8 +14,8 @@ from netmap_actors.history.answers import Answer, NodeLane
 from netmap_actors.history.occurrences import Happening, Occurrence
 from netmap_actors.history.spans import Interval, Span, cut, gaps, joined
 from netmap_actors.rfc3339 import stamp
-from tests.support.histories.past_checker import PROMPT, RULES, figures, violations
-from tests.support.histories.true_past import FIELDS, KEY_EXPIRY, PRESENCE, Logged, TruePast
+from tests.support.histories.tailnet_truth import FIELDS, KEY_EXPIRY, PRESENCE, Logged, TailnetTruth
+from tests.support.histories.truth_checker import PROMPT, RULES, figures, violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,8 +49,8 @@ def facts(name: str, **changed: Any) -> Facts:
     } | changed
 
 
-def past(states: Sequence[tuple[float, Mapping[str, Facts]]], away: Sequence[Interval] = ()) -> TruePast:
-    truth = TruePast()
+def past(states: Sequence[tuple[float, Mapping[str, Facts]]], away: Sequence[Interval] = ()) -> TailnetTruth:
+    truth = TailnetTruth()
     for at, nodes in states:
         truth.is_now(at, nodes)
     truth.heard = [BEGIN + number for number in range(int(END - BEGIN) + 1)]
@@ -81,7 +81,7 @@ def told_of(name: str, before: Facts | None, now: Facts | None, at: float, **see
     return out
 
 
-def faithful(truth: TruePast, away: Sequence[Interval] = (), late: float = 0.1) -> Answer:
+def faithful(truth: TailnetTruth, away: Sequence[Interval] = (), late: float = 0.1) -> Answer:
     """What a history tells that sees everything so late, and nothing while it is away."""
 
     def state(at: float) -> dict[str, Facts]:
@@ -154,7 +154,7 @@ STATES: list[tuple[float, dict[str, Facts]]] = [
 
 @dataclasses.dataclass
 class Case:
-    truth: TruePast
+    truth: TailnetTruth
     told: Answer
 
     def change(self, kind: Happening, **fields: Any) -> None:
@@ -423,7 +423,7 @@ STATE = st.dictionaries(
 
 
 @st.composite
-def lives(draw: st.DrawFn) -> tuple[TruePast, Answer]:
+def lives(draw: st.DrawFn) -> tuple[TailnetTruth, Answer]:
     moments = draw(
         st.lists(st.integers(10 * (int(BEGIN) + 1), 10 * (int(END) - 4)), unique=True, max_size=20)
     )
@@ -435,12 +435,12 @@ def lives(draw: st.DrawFn) -> tuple[TruePast, Answer]:
 
 
 @given(lives())
-def test_a_faithful_history_of_any_life_has_none(life: tuple[TruePast, Answer]) -> None:
+def test_a_faithful_history_of_any_life_has_none(life: tuple[TailnetTruth, Answer]) -> None:
     assert violations(*life, silence=SILENCE) == []
 
 
 @given(lives())
-def test_a_lasting_change_that_is_left_out_is_missed(life: tuple[TruePast, Answer]) -> None:
+def test_a_lasting_change_that_is_left_out_is_missed(life: tuple[TailnetTruth, Answer]) -> None:
     truth, told = life
     for place, (_, one) in enumerate(told.occurrences):
         near = Interval(one.at - PROMPT, one.at + 3 * PROMPT)

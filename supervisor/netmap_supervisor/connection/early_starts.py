@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ROUTE_STARTS", "Hurry"]
+__all__ = ["ROUTE_STARTS", "EarlyStarts"]
 
 ROUTE_STARTS: Final = 5.0
 """Seconds between two early starts."""
 
 
-class Hurry:
+class EarlyStarts:
     """Remembers the last early start, and an attempt that began in vain."""
 
     def __init__(self) -> None:

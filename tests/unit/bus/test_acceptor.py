@@ -1,4 +1,4 @@
-"""Who knocks at a door that is full, or at one that has no descriptor left."""
+"""Connections to an acceptor that is full, or that has no descriptor left."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import zmq
 
-from netmap_actors.bus import door
+from netmap_actors.bus import acceptor
+from netmap_actors.bus.acceptor import Acceptor
 from netmap_actors.bus.admission import UNSEEN, Origin
-from netmap_actors.bus.door import Door
 from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.monitor import close_monitor, next_event, open_monitor
 from tests.support.waiting import Stopwatch
@@ -33,7 +33,7 @@ class Guest:
 
 
 class House:
-    """A door on a unix socket, and the peers that the kernel is going to tell of."""
+    """An acceptor on a unix socket, and the peers that the kernel is going to tell of."""
 
     def __init__(self, path: Path, capacity: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = path
@@ -42,8 +42,8 @@ class House:
         self.listener.bind(str(path))
         self.listener.listen(100)
         self.peer = Origin(1, 1)
-        monkeypatch.setattr(door, "origin_of", lambda _: self.peer)
-        self.door: Door[Guest] = Door(self.loop, self.listener, capacity=capacity, welcome=Guest)
+        monkeypatch.setattr(acceptor, "origin_of", lambda _: self.peer)
+        self.acceptor: Acceptor[Guest] = Acceptor(self.loop, self.listener, capacity=capacity, welcome=Guest)
 
     def knock(self, user: int = 1) -> socket.socket:
         self.peer = Origin(user, 1)
@@ -58,9 +58,9 @@ class House:
                 call()
 
     def close(self) -> None:
-        for guest in self.door:
-            guest.close()
-        self.door.close()
+        for connection in self.acceptor:
+            connection.close()
+        self.acceptor.close()
         self.listener.close()
         self.loop.close()
 
@@ -78,7 +78,7 @@ def test_whoever_holds_most_makes_room(tmp_path: Path, monkeypatch: pytest.Monke
     greedy = [house.knock() for _ in range(6)]
     modest = house.knock(2)
     assert [is_let_go(one) for one in (*greedy, modest)] == [True, True, True, False, False, False, False]
-    assert house.door.sent_away == 3
+    assert house.acceptor.sent_away == 3
     for one in (*greedy, modest):
         one.close()
     house.close()
@@ -91,13 +91,13 @@ def test_two_listeners_have_room_for_no_more_together(
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(tmp_path / "other"))
         other.listen(100)
-        house.door.open(other, Guest)
+        house.acceptor.open(other, Guest)
         one = house.knock()
         house.path = tmp_path / "other"
         more = [house.knock() for _ in range(4)]
-        assert [is_let_go(guest) for guest in (one, *more)] == [True, True, False, False, False]
-        for guest in (one, *more):
-            guest.close()
+        assert [is_let_go(connection) for connection in (one, *more)] == [True, True, False, False, False]
+        for connection in (one, *more):
+            connection.close()
         house.close()
 
 
@@ -106,8 +106,8 @@ def test_without_a_descriptor_the_longest_awaited_goes_and_else_the_newcomer(
 ) -> None:
     house = House(tmp_path / "s", 100, monkeypatch)
     first, second = house.knock(), house.knock()
-    served = next(iter(house.door))
-    house.door.moved(served, waits=False)
+    served = next(iter(house.acceptor))
+    house.acceptor.moved(served, waits=False)
     late = [socket.socket(socket.AF_UNIX) for _ in range(2)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
@@ -121,7 +121,7 @@ def test_without_a_descriptor_the_longest_awaited_goes_and_else_the_newcomer(
             one.connect(str(house.path))
         house.turn()
         assert [is_let_go(one) for one in (first, second, *late)] == [False, True, True, False]
-        assert house.door.sent_away >= 2
+        assert house.acceptor.sent_away >= 2
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for fd in held:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from netmap_actors.subscriber.events import Event
 
 
-class ToldNetmap:
+class EventNetmap:
     """Each peer by stable id, as its `cap`, and the state."""
 
     def __init__(self) -> None:

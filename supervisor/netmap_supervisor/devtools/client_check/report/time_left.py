@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Outlook", "duration_text"]
+__all__ = ["TimeLeft", "duration_text"]
 
 
-class Outlook:
+class TimeLeft:
     """Of one check. Times in seconds; `now` on any clock that goes on."""
 
     def __init__(self, longest: Mapping[str, float], jobs: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from netmap_actors.history.occurrences import WARNED_BEFORE
 from netmap_actors.rfc3339 import unix_seconds
-from tests.support.histories.true_past import KEY_EXPIRY, TruePast
+from tests.support.histories.tailnet_truth import KEY_EXPIRY, TailnetTruth
 
 if TYPE_CHECKING:
     import random
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.tailnet.json_types import JsonNode
     from tests.support.servers.scripted import Control
 
-__all__ = ["RememberedTailnet"]
+__all__ = ["RandomTailnet"]
 
 EDITS = (
     ("online", 30), ("tags", 15), ("routes", 10), ("rename", 10), ("home", 8), ("key", 8), ("add", 8), ("remove", 8),
@@ -27,13 +27,13 @@ EDITS = (
 FEWEST = 6
 
 
-class RememberedTailnet:
+class RandomTailnet:
     """Begin when its client has joined."""
 
     def __init__(self, control: Control, rng: random.Random) -> None:
         self._server = control.server
         self._rng = rng
-        self.truth = TruePast()
+        self.truth = TailnetTruth()
         self._edits = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._live, args=(control,))

@@ -10,7 +10,7 @@ import pytest
 from netmap_actors.history.answers import Answer
 from netmap_actors.history.occurrences import Happening, Occurrence
 from netmap_actors.history.spans import Interval
-from netmap_actors.webhooks.errand import ASK_AGAIN, FAILING_LIMIT, QUESTION_WAIT, Errand
+from netmap_actors.webhooks.dispatcher import ASK_AGAIN, FAILING_LIMIT, QUESTION_WAIT, Dispatcher
 from netmap_actors.webhooks.retry import Outcome
 from netmap_actors.webhooks.sender import OutOfReach
 from netmap_actors.webhooks.spec import WebhookSpec
@@ -50,7 +50,7 @@ class Deadlines:
 
 
 class World:
-    """What its process gives an errand."""
+    """What its process gives an dispatcher."""
 
     def __init__(self, directory: Path, spec: WebhookSpec = SPEC) -> None:
         self.loop = Deadlines()
@@ -66,7 +66,7 @@ class World:
         log: Any = SimpleNamespace(warning=self._log, info=self._log)
         clock: Any = SimpleNamespace(wall=lambda: WALL + self.loop.time - 100.0)
         post: Any = self._post
-        self.errand = Errand(
+        self.dispatcher = Dispatcher(
             spec,
             self.file,
             loop=loop,
@@ -80,7 +80,7 @@ class World:
             show=self.shown.__setitem__,
             changed=lambda: None,
         )
-        self.errand.turn()
+        self.dispatcher.turn()
 
     def begin(self) -> World:
         """It learns which id is the newest, and that there is nothing above it."""
@@ -91,7 +91,7 @@ class World:
     def _log(self, event: str, **fields: Any) -> None:
         self.logged.append((event, fields))
 
-    def _ask(self, asker: Errand, question: Any, *, lost: bool) -> int:
+    def _ask(self, asker: Dispatcher, question: Any, *, lost: bool) -> int:
         self.asked.append(question)
         self.lost.append(lost)
         return len(self.asked)
@@ -124,7 +124,7 @@ class World:
             oldest_id=1,
             newest_id=newest or max(numbers, default=0),
         )
-        self.errand.answered(len(self.asked), told)
+        self.dispatcher.answered(len(self.asked), told)
 
     def end(self, outcome: Outcome) -> None:
         self.sent[-1][1](outcome)
@@ -153,12 +153,12 @@ def test_an_answer_that_does_not_come_is_asked_for_again(world: World) -> None:
     assert len(world.asked) == before
     world.loop.go_on(2)
     assert (len(world.asked), world.lost[-1]) == (before + 1, True)
-    world.errand.answered(before, None)
+    world.dispatcher.answered(before, None)
     assert len(world.asked) == before + 1, "it was to the question before"
-    world.errand.answered(len(world.asked), None)
+    world.dispatcher.answered(len(world.asked), None)
     world.loop.go_on(ASK_AGAIN + 1)
     assert len(world.asked) == before + 2, "the history cannot answer now"
-    world.errand.ask_again()
+    world.dispatcher.ask_again()
     assert len(world.asked) == before + 3, "there is another history"
 
 
@@ -171,7 +171,7 @@ def test_one_that_fails_for_long_is_shown_until_it_delivers(world: World) -> Non
         world.loop.go_on(FAILING_LIMIT / 20)
         if len(world.sent) > 1:
             world.sent[-1][1](Outcome(failure="timeout"))
-    world.errand.look()
+    world.dispatcher.look()
     assert "delivers nothing: timeout" in (world.shown["webhook_a"] or "")
     assert len(world.logged) == 1, "it is said once"
     count = len(world.sent)
@@ -211,7 +211,7 @@ def test_a_standing_that_cannot_be_written_is_shown(world: World, tmp_path: Path
     assert "cannot write the standing of webhook a" in (world.shown["webhooks_standing_a"] or "")
     (tmp_path / ".a.json.new" / "x").unlink()
     (tmp_path / ".a.json.new").rmdir()
-    world.errand.look()
+    world.dispatcher.look()
     written = world.file.read()
     assert written is not None
     assert (written.cursor, world.shown["webhooks_standing_a"]) == (6, None), "though nothing else happened"

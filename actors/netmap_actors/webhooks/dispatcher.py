@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from netmap_actors.webhooks.spec import WebhookSpec
     from netmap_actors.webhooks.standing_file import StandingFile
 
-__all__ = ["FAILING_LIMIT", "QUESTION_WAIT", "Ask", "Errand", "Post"]
+__all__ = ["FAILING_LIMIT", "QUESTION_WAIT", "Ask", "Dispatcher", "Post"]
 
 QUESTION_WAIT: Final = 50.0
 """Seconds that the history may wait for something to tell."""
@@ -35,7 +35,7 @@ FAILING_LIMIT: Final = 120.0
 class Ask(Protocol):
     """Puts a question and says its token; `lost`: the one before is not answered any more."""
 
-    def __call__(self, asker: Errand, question: HistoryQuestion, *, lost: bool) -> int: ...
+    def __call__(self, asker: Dispatcher, question: HistoryQuestion, *, lost: bool) -> int: ...
 
 
 class Post(Protocol):
@@ -46,7 +46,7 @@ class Post(Protocol):
     ) -> WebhookRequest: ...
 
 
-class Errand:
+class Dispatcher:
     """One webhook. Made with what its process gives it; `turn` is called first, and after each answer."""
 
     def __init__(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.daemon.output.remembered import MOST, Remembered
+from netmap_supervisor.daemon.output.history_feed import MOST, HistoryFeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ class History:
         self.opened = 0
         self.later: list[Callable[[], object]] = []
         self.at_once = True
-        self.remembered = Remembered(self.tell, self.soon)
+        self.history_feed = HistoryFeed(self.tell, self.soon)
 
     def tell(self, actor: str, message: Message) -> bool:
         assert actor == "history"
@@ -58,10 +58,10 @@ class History:
         self._say(internal_pb2.OccurrencesKept(number=max(self.store, default=0)))
 
     def event(self, event: str, **fields: Any) -> None:
-        self.remembered.event(event, fields, 1.0)
+        self.history_feed.event(event, fields, 1.0)
 
     def _say(self, kept: internal_pb2.OccurrencesKept) -> None:
-        assert self.remembered.on_message(internal_pb2.Envelope(actor="history", occurrences_kept=kept))
+        assert self.history_feed.on_message(internal_pb2.Envelope(actor="history", occurrences_kept=kept))
 
 
 def test_what_happens_before_it_is_there_waits() -> None:
@@ -123,7 +123,7 @@ def test_of_too_many_the_oldest_go_and_their_numbers_with_them() -> None:
     history.event("degraded", number=0)
     for number in range(1, MOST + 6):
         history.event("degraded", number=number)
-    assert history.remembered.lost == 6
+    assert history.history_feed.lost == 6
     assert history.numbers == list(range(1, MOST + 7)), "each was told once, and none is kept"
     history.open()
     assert history.numbers == list(range(7, MOST + 7))
@@ -131,7 +131,7 @@ def test_of_too_many_the_oldest_go_and_their_numbers_with_them() -> None:
 
 def test_without_a_history_nothing_is_kept_and_others_messages_are_not_taken() -> None:
     history = History()
-    unwanted = Remembered(history.tell, history.soon, wanted=False)
+    unwanted = HistoryFeed(history.tell, history.soon, wanted=False)
     unwanted.event("run_started", {}, 1.0)
     assert len(unwanted._kept) == 0
     for envelope in (

@@ -10,8 +10,8 @@ import pytest
 from netmap_actors.history.answers import Answer, NodeLane
 from netmap_actors.history.occurrences import Happening, Occurrence
 from netmap_actors.history.spans import Interval, Span
+from netmap_supervisor.view.history_text import lines
 from netmap_supervisor.view.lanes import ASCII, BLOCKS, draw, totals
-from netmap_supervisor.view.remembered import lines
 from netmap_supervisor.view.text_layout import cell_width
 from tests.support.netmaps.shown_netmap import EVIL
 
