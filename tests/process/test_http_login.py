@@ -67,7 +67,7 @@ def post(
 def logged_in(endpoint: HttpProcess, token: str) -> str:
     """The cookie, as it is sent back."""
     status, headers, _ = post(endpoint, "/login", urlencode({"token": token}))
-    assert (status, headers["location"]) == (303, "/")
+    assert (status, headers["location"]) == (303, "./")
     assert token not in headers["set-cookie"]
     return headers["set-cookie"].partition(";")[0]
 
@@ -99,7 +99,7 @@ def test_a_session_opens_what_its_token_opens(scene: Scene) -> None:
     assert scene.endpoint.get("/netmap", Cookie=cookie, Sec_Fetch_Site="same-site")[0] == 403
     assert scene.endpoint.get("/netmap", Cookie=cookie.removeprefix("__Host-"))[0] == 401
     status, headers, _ = post(scene.endpoint, "/logout", Cookie=cookie)
-    assert (status, headers["location"]) == (303, "/")
+    assert (status, headers["location"]) == (303, "./")
     assert headers["set-cookie"].startswith("__Host-netmap-session=; Path=/; Max-Age=0;")
 
 
@@ -143,7 +143,7 @@ def test_no_other_page_logs_anybody_in_or_out(scene: Scene) -> None:
 def test_the_forms_are_all_that_is_posted_and_asking_for_one_leads_to_the_page(scene: Scene) -> None:
     for method in ("GET", "HEAD"):
         status, headers, _ = scene.endpoint.get("/login", method)
-        assert (status, headers["location"], "set-cookie" in headers) == (303, "/", False)
+        assert (status, headers["location"], "set-cookie" in headers) == (303, "./", False)
         assert scene.endpoint.get("/logout", method)[0] == 405
     for target in ("/", "/netmap", "/page/main.js", "/status"):
         assert post(scene.endpoint, target)[0] == 405
@@ -277,7 +277,7 @@ def test_where_nobody_needs_a_token_the_forms_lead_to_the_page(publisher: Publis
                 headers = {"Origin": "http://localhost", "Host": "localhost", "Content-Type": FORM}
                 client.request("POST", form, "token=x", headers)
                 response: http.client.HTTPResponse = client.getresponse()
-                assert (response.status, response.getheader("location")) == (303, "/")
+                assert (response.status, response.getheader("location")) == (303, "./")
                 assert response.getheader("set-cookie") is None
                 response.read()
             client.close()

@@ -38,7 +38,7 @@ LOG_INTERVAL: Final = 1.0
 """Seconds between two log lines about refusals."""
 _MAX_TEXT: Final = 500
 _UNREADABLE: Final = "the tokens cannot be read; `netmap-supervisor status`"
-_TO_THE_PAGE: Final = ("Location", "/")
+_TO_THE_PAGE: Final = ("Location", "./")
 
 
 class Asker(NamedTuple):

@@ -80,7 +80,7 @@ def document() -> dict[str, Any]:
             "description": ABOUT,
             "license": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
         },
-        "servers": [{"url": "/", "description": "Where this document was read"}],
+        "servers": [{"url": ".", "description": "Where this document was read"}],
         "paths": {path: _FORMS[path] if path in _FORMS else _path(path, _OPERATIONS[path]) for path in PATHS},
         "components": {
             "schemas": parts,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from netmap_actors.http_endpoint.page_files import FOLDER, page_file, refused_login
-from netmap_actors.http_endpoint.pages import Page
+from netmap_actors.http_endpoint.pages import PATHS, Page
 from netmap_actors.protocol.http1_server import HttpRequest
 
 FILES = sorted(
@@ -34,10 +34,23 @@ def test_the_page_is_at_the_root_and_loads_nothing_from_elsewhere() -> None:
     text = page.body.decode()
     assert text.count("</head>") == 1
     for at in re.findall(r'(?:src|href)="([^"]*)"', text):
-        assert at.startswith(("/page/", "#", "data:")), at
-        if at.startswith("/page/"):
-            assert got(at).status == 200, at
+        assert at.startswith(("page/", "#", "data:")), at
+        if at.startswith("page/"):
+            assert got(f"/{at}").status == 200, at
     assert not re.search(r"<[^>]+\s(?:style|on\w+)=", text), "the policy refuses it"
+
+
+@pytest.mark.parametrize("name", ["index.html", *FILES])
+def test_no_address_begins_at_the_root_for_a_proxy_may_have_the_page_below_a_path(name: str) -> None:
+    text = (FOLDER / name).read_text()
+    places = "|".join(sorted({path[1:] for path in PATHS if path != "/"} | {"page"}))
+    assert re.findall(rf"""["'`(]/(?:{places})\b[^"'`)]*""", text) == []
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".js")])
+def test_what_a_module_imports_is_there(name: str) -> None:
+    for at in re.findall(r"""^import [^;]*?["']([^"']+)["'];""", (FOLDER / name).read_text(), re.MULTILINE):
+        assert (FOLDER / name).parent.joinpath(at).is_file(), at
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@
  * @returns {{shown: boolean, show: () => void, hide: () => void}}
  */
 export function mount(element) {
-  const form = make("form", {method: "post", action: "/login"});
+  const form = make("form", {method: "post", action: "login"});
   const why = make("p", {id: "login-why", className: "why"});
   why.setAttribute("role", "alert");
   const label = make("label", {htmlFor: "token", textContent: "Token"});
@@ -31,7 +31,7 @@ export function mount(element) {
       // The server writes here why it refused the token before.
       why.textContent = document.querySelector('meta[name="login-refused"]')?.content ?? "";
       // To load the page again is not to send the token again.
-      if (location.pathname !== "/") window.history.replaceState(null, "", "/");
+      if (!location.pathname.endsWith("/")) window.history.replaceState(null, "", "./");
       if (why.textContent) field.setAttribute("aria-invalid", "true");
       field.focus();
     },

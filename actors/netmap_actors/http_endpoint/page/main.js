@@ -1,9 +1,9 @@
 // Puts the page together: the stream of events, the store, and the parts that show it.
 
-import {createStatus} from "/page/stream/status.js";
-import {createStore} from "/page/stream/store.js";
-import {openStream} from "/page/stream/stream.js";
-import * as format from "/page/format.js";
+import {createStatus} from "./stream/status.js";
+import {createStore} from "./stream/store.js";
+import {openStream} from "./stream/stream.js";
+import * as format from "./format.js";
 
 /** Each part is loaded by itself: one that fails says so in its place, and the others go on. */
 const SECTIONS = [
@@ -15,12 +15,12 @@ const store = createStore();
 const byId = (id) => document.getElementById(id);
 
 const [{mount: mountTrust}, {mount: mountLogin}] = await Promise.all([
-  import("/page/trust.js"),
-  import("/page/login.js"),
+  import("./trust.js"),
+  import("./login.js"),
 ]);
 const login = mountLogin(byId("login"));
 const banner = mountTrust(byId("trust"), {store});
-const history = await import("/page/history/history.js").then(({follow}) => follow(store), () => null);
+const history = await import("./history/history.js").then(({follow}) => follow(store), () => null);
 
 let following = false;
 /** A part could not be had: with an endpoint that is back the page is loaded anew, for a browser asks for a part once. */
@@ -106,7 +106,7 @@ window.addEventListener("popstate", tellSelected);
 
 for (const [id, module] of SECTIONS) {
   const element = byId(id);
-  import(`/page/${module}.js`)
+  import(`./${module}.js`)
     .then(({mount}) => {
       const part = mount(element, context);
       if (part?.selected) {

@@ -1,8 +1,8 @@
 /** What happened last, the newest first; floods are told in one line. */
 
-import {follow} from "/page/history/history.js";
-import {swatch} from "/page/timeline/drawing.js";
-import {condensed, isOfNode, lineSentence, local} from "/page/history/occurrences.js";
+import {follow} from "./history/history.js";
+import {swatch} from "./timeline/drawing.js";
+import {condensed, isOfNode, lineSentence, local} from "./history/occurrences.js";
 
 const MOST = 50;
 const PACE = 1000;

@@ -1,6 +1,6 @@
 // Whether the netmap can be trusted, said in words, shape and colour. `judge` is pure; `mount` draws the banner.
 
-import {age, localDay, localTime, safe} from "/page/format.js";
+import {age, localDay, localTime, safe} from "./format.js";
 
 const REASONS = {
   session_ended: "The connection to the control server ended.",
@@ -46,7 +46,7 @@ const LOST = {
 /**
  * @typedef {{key: string, word: string, ageMs: number|null, reason: string, advice: string, url: string}} Verdict
  *   `key`: fresh, stale, none, connecting, gone, jumped, paused, token, login, approval or removed; `url`: where to log in
- * @param {{trust: import("/page/stream/store.js").Trust, stream: import("/page/stream/stream.js").StreamState, status: Object|null,
+ * @param {{trust: import("./stream/store.js").Trust, stream: import("./stream/stream.js").StreamState, status: Object|null,
  *   answers: boolean, now: number, sleptMs: number}} told
  *   `answers`: false when the endpoint left a question without an answer, and has sent nothing since; `sleptMs`: time
  *   since `trust.at` that the clock of `now` did not count

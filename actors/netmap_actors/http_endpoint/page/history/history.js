@@ -1,7 +1,7 @@
 /** What the daemon remembers: GET /history, kept current while the page is looked at. */
 
-import {createLiveHistory, occurrencesOf} from "/page/history/live.js";
-import {emptyModel, merged, parsed, trimmed, withOccurrences} from "/page/history/model.js";
+import {createLiveHistory, occurrencesOf} from "./live.js";
+import {emptyModel, merged, parsed, trimmed, withOccurrences} from "./model.js";
 
 const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -73,7 +73,7 @@ export async function loadHistory({since, until, peer, kinds = [], lanes = true,
   if (!lanes) query.append("lanes", "false");
   let answer;
   try {
-    answer = await fetch(`/history?${query}`, {signal, cache: "no-store"});
+    answer = await fetch(`history?${query}`, {signal, cache: "no-store"});
   } catch (error) {
     throw new HistoryError(`cannot load the history: ${error.message}`, 0);
   }
@@ -88,12 +88,12 @@ export async function loadHistory({since, until, peer, kinds = [], lanes = true,
 
 /**
  * @typedef {Object} PageHistory The history of the page.
- * @property {import("/page/history/model.js").HistoryModel} model
+ * @property {import("./model.js").HistoryModel} model
  * @property {"loading"|"kept"|"off"|"login"|"failed"} state `off`: none is kept, and `model` has what came
  *   since the page was opened; `failed`: see `problem`, `model` has what is known.
  * @property {string} problem
  * @property {() => number} now The server's clock, milliseconds since 1970.
- * @property {() => import("/page/history/model.js").Occurrence[]} recent What happened, with what the history
+ * @property {() => import("./model.js").Occurrence[]} recent What happened, with what the history
  *   does not tell yet, in the order of time.
  * @property {(stirred: boolean) => void} heard The endpoint answered, so what was seen last holds still;
  *   `stirred`: something happened that /events does not tell.

@@ -1,6 +1,6 @@
 /** What came over /events since the page was opened, in the shape of a history: pure. */
 
-import {emptyModel} from "/page/history/model.js";
+import {emptyModel} from "./model.js";
 
 const MOST = 2000;
 /** Occurrences that are kept. */
@@ -20,7 +20,7 @@ const FIELDS = {
  *
  * @param {Object} event @param {number} at When it came, milliseconds.
  * @param {?string} trusted The state of the netmap before it; null: none was told.
- * @returns {import("/page/history/model.js").Occurrence[]}
+ * @returns {import("./model.js").Occurrence[]}
  */
 export function occurrencesOf(event, at, trusted) {
   const made = [];
@@ -82,7 +82,7 @@ export function createLiveHistory(opened) {
   }
 
   return {
-    /** @param {Object} event @param {number} at @returns {import("/page/history/model.js").Occurrence[]} */
+    /** @param {Object} event @param {number} at @returns {import("./model.js").Occurrence[]} */
     apply(event, at) {
       const made = occurrencesOf(event, at, trusted);
       if (event.state !== undefined && event.state !== trusted) {
@@ -109,7 +109,7 @@ export function createLiveHistory(opened) {
       }
       return made;
     },
-    /** @returns {import("/page/history/model.js").HistoryModel} What was seen until `at`, from `since` on. */
+    /** @returns {import("./model.js").HistoryModel} What was seen until `at`, from `since` on. */
     model(at, since) {
       const close = (spans) =>
         spans.filter((span) => span.since < at).map((span) => ({ ...span, until: Math.min(span.until, at) }));

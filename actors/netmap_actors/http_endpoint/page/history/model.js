@@ -36,7 +36,7 @@ export function emptyModel(at) {
   };
 }
 
-/** @param {import("/page/history/history.js").Answer} answer @returns {HistoryModel} Raises TypeError: it is none. */
+/** @param {import("./history.js").Answer} answer @returns {HistoryModel} Raises TypeError: it is none. */
 export function parsed(answer) {
   const since = Date.parse(answer?.since);
   let until = Date.parse(answer?.until);

@@ -1,6 +1,6 @@
 /** What happened, in words as `netmap-supervisor history` has them, and floods made short: pure. */
 
-import {age, localTime, safe} from "/page/format.js";
+import {age, localTime, safe} from "../format.js";
 
 const SHOWN = {
   run_started: {version: "version ", control_url: "of "},

@@ -1,6 +1,6 @@
 // What the table of nodes shows, sorts by and finds. Pure: a row is made of a node once, and again when it changes.
 
-import {age, localDay, onlineWord, safe, shortName, shortTime} from "/page/format.js";
+import {age, localDay, onlineWord, safe, shortName, shortTime} from "../format.js";
 
 /**
  * @typedef {Object} Row

@@ -1,8 +1,8 @@
 // The table of nodes. Only the rows in sight are in the document; they are written once a frame, and only what differs.
 
-import {acceptance, CHIPS, COLUMNS} from "/page/nodes/columns.js";
-import {createOrder} from "/page/nodes/order.js";
-import {nodeHash, onlineWord, safe} from "/page/format.js";
+import {acceptance, CHIPS, COLUMNS} from "./columns.js";
+import {createOrder} from "./order.js";
+import {nodeHash, onlineWord, safe} from "../format.js";
 
 const BEYOND = 4;
 /** Rows kept above and below those in sight, so that scrolling shows no gap. */

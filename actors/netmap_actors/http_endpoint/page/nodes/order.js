@@ -1,11 +1,11 @@
 // The rows of the table in their order, kept as nodes change without sorting anew. Pure.
 
-import {COLUMNS, compareRows, makeRow} from "/page/nodes/columns.js";
+import {COLUMNS, compareRows, makeRow} from "./columns.js";
 
 export function createOrder() {
-  /** @type {Map<string, import("/page/nodes/columns.js").Row>} */
+  /** @type {Map<string, import("./columns.js").Row>} */
   let all = new Map();
-  /** @type {import("/page/nodes/columns.js").Row[]} */
+  /** @type {import("./columns.js").Row[]} */
   let rows = [];
   let column = COLUMNS[0];
   let descending = false;

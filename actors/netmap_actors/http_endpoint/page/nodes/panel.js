@@ -1,8 +1,8 @@
 // One node: everything the netmap says of it, and what changed.
 
-import {isExitNode, routesOf, subnetsOf, tagName} from "/page/nodes/columns.js";
-import {loadHistory} from "/page/history/history.js";
-import {age, onlineWord, safe, shortName, textElement, timeElement} from "/page/format.js";
+import {isExitNode, routesOf, subnetsOf, tagName} from "./columns.js";
+import {loadHistory} from "../history/history.js";
+import {age, onlineWord, safe, shortName, textElement, timeElement} from "../format.js";
 
 const ip = (prefix) => prefix.replace(/\/(32|128)$/, "");
 const region = (id, {rest}) => {

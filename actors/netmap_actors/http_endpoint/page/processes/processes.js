@@ -1,6 +1,6 @@
 /** The tree of processes, and what is degraded: of GET /status, each 5 s while the page is visible. */
 
-import {actorRows, changesOf} from "/page/processes/rows.js";
+import {actorRows, changesOf} from "./rows.js";
 
 const OLD = 12_000;
 /** Milliseconds after which the last answer is said to be old. */

@@ -1,6 +1,6 @@
 /** The processes of a status as rows, in the words of Erlang's supervisors: pure. */
 
-import {safe} from "/page/format.js";
+import {safe} from "../format.js";
 
 const CALM = new Set(["active"]);
 

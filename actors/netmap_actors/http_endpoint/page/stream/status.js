@@ -20,7 +20,7 @@ export function createStatus({onStatus, onLogin, onFailure, now = () => performa
     clearTimeout(timer);
     const askedAt = now();
     try {
-      const response = await fetch("/status", {signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store"});
+      const response = await fetch("status", {signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store"});
       if (response.status === 401) onLogin();
       else if (response.ok) {
         const told = await response.json();

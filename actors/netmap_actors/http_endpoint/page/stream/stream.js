@@ -1,7 +1,7 @@
 // Follows /events. By fetch and not by EventSource: that one hides comments, so that silence could not be noticed.
 
-import {createTabLimit} from "/page/stream/tab_limit.js";
-import {createParser} from "/page/stream/sse.js";
+import {createTabLimit} from "./tab_limit.js";
+import {createParser} from "./sse.js";
 
 export const SILENCE_MS = 40_000;
 /** The endpoint says something every 15 seconds; after so long without a byte the stream is dead. */
@@ -46,7 +46,7 @@ export function openStream({onEvent, onComment, onState, now = () => performance
   async function follow(own) {
     let why = "closed";
     try {
-      const response = await fetch("/events", {
+      const response = await fetch("events", {
         signal: own.signal,
         cache: "no-store",
         headers: {Accept: "text/event-stream"},

@@ -1,7 +1,7 @@
 /** Lanes and axis as SVG: a few paths each, however much there is to draw. */
 
-import {clustered, visible} from "/page/timeline/lanes.js";
-import {ticks} from "/page/timeline/axis.js";
+import {clustered, visible} from "./lanes.js";
+import {ticks} from "./axis.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 export const HEIGHT = 22;
@@ -70,7 +70,7 @@ export function createLanePicture() {
 
   return {
     element,
-    /** @param {import("/page/timeline/lanes.js").Lane} lane @returns {Drawn} */
+    /** @param {import("./lanes.js").Lane} lane @returns {Drawn} */
     draw(lane, window, width) {
       const drawn = {
         bars: visible(lane.segments, window, width),

@@ -1,7 +1,7 @@
 /** The line above the time axis that says in short what happened. */
 
-import {local} from "/page/history/occurrences.js";
-import {counted, long, summary} from "/page/timeline/summary.js";
+import {local} from "../history/occurrences.js";
+import {counted, long, summary} from "./summary.js";
 
 /** @param {string} tag @param {string} [className] @param {string} [text] */
 export function make(tag, className, text) {
@@ -17,7 +17,7 @@ export function createHeadline(select) {
   const notice = make("p", "notice");
   notice.hidden = true;
 
-  /** @param {import("/page/history/history.js").PageHistory} history @param {import("/page/timeline/window.js").View} view
+  /** @param {import("../history/history.js").PageHistory} history @param {import("./window.js").View} view
    * @param {?{state: string, state_since: ?string}} said As for `summary`. */
   function show(history, view, window, now, said) {
     const told = summary(history.model, window, now, said);

@@ -1,7 +1,7 @@
 /** What a lane's bars say, in words: pure. */
 
-import {local, safeDetail, trustReason} from "/page/history/occurrences.js";
-import {long} from "/page/timeline/summary.js";
+import {local, safeDetail, trustReason} from "../history/occurrences.js";
+import {long} from "./summary.js";
 
 const STATES = {
   unrecorded: "nothing was recorded: the daemon or its history did not run",
@@ -34,8 +34,8 @@ export function stateWords(state, kind) {
 /**
  * "map session 2, 03:12:04 to 04:00:00 (48 min), from …; ended: silence, no MapResponse for 8.0 s".
  *
- * @param {import("/page/timeline/lanes.js").Lane} lane
- * @param {{state: string, segment: import("/page/timeline/lanes.js").Segment, count: number}} bar
+ * @param {import("./lanes.js").Lane} lane
+ * @param {{state: string, segment: import("./lanes.js").Segment, count: number}} bar
  * @param {number} now
  */
 export function barSentence(lane, bar, now) {
@@ -59,7 +59,7 @@ export function barSentence(lane, bar, now) {
   return parts.filter(Boolean).join(", ");
 }
 
-/** How a lane is called: a node by its first label. @param {import("/page/timeline/lanes.js").Lane} lane */
+/** How a lane is called: a node by its first label. @param {import("./lanes.js").Lane} lane */
 export function laneTitle(lane) {
   return safeDetail(lane.kind === "node" ? lane.title.split(".", 1)[0] || lane.subject : lane.title);
 }

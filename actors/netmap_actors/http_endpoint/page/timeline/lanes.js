@@ -1,6 +1,6 @@
 /** From what is remembered to lanes that cover a window of time: pure. Times are milliseconds since 1970. */
 
-import {isOfNode, sentence, toneOf} from "/page/history/occurrences.js";
+import {isOfNode, sentence, toneOf} from "../history/occurrences.js";
 
 /**
  * @typedef {{since: number, until: number}} Window
@@ -10,7 +10,7 @@ import {isOfNode, sentence, toneOf} from "/page/history/occurrences.js";
  *   for), `unheard` (later than the last answer). Of the netmap: fresh, stale, none, unseen. Of the
  *   connection: session, attempt, silence, asleep, down. Of a process: active, down, unseen. Of a node: online,
  *   offline, unknown, stale (the netmap was not fresh), absent. Of many nodes or processes: many.
- * @typedef {{key: string, at: number, tone: string, occurrence: import("/page/history/model.js").Occurrence}} Mark
+ * @typedef {{key: string, at: number, tone: string, occurrence: import("../history/model.js").Occurrence}} Mark
  * @typedef {{id: string, kind: "netmap"|"connection"|"actor"|"actors"|"node"|"nodes", title: string,
  *   subject: string, segments: Segment[], marks: Mark[]}} Lane
  */
@@ -25,7 +25,7 @@ const OF_NETMAP = new Set([
  * The lanes of a window. In each the segments follow each other from its beginning to its end, and every
  * occurrence of the window is a mark of exactly one lane.
  *
- * @param {import("/page/history/model.js").HistoryModel} model
+ * @param {import("../history/model.js").HistoryModel} model
  * @param {Window} window
  * @param {{most: number, wanted?: string}} options `most`: lanes of nodes; `wanted`: a part of the names of
  *   those that are wanted, else those that changed.

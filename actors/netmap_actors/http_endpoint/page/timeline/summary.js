@@ -1,7 +1,7 @@
 /** What happened in a window of time, in one line: pure. Times are milliseconds since 1970. */
 
-import {local, trustReason, who} from "/page/history/occurrences.js";
-import {silences} from "/page/timeline/lanes.js";
+import {local, trustReason, who} from "../history/occurrences.js";
+import {silences} from "./lanes.js";
 
 /** A span of time, exact to its second: "2 min 10 s", "41 min", "3 h 5 min". @param {number} ms */
 export function long(ms) {
@@ -24,8 +24,8 @@ export function counted(count, one, many = `${one}s`) {
 }
 
 /**
- * @param {import("/page/history/model.js").HistoryModel} model
- * @param {import("/page/timeline/lanes.js").Window} window
+ * @param {import("../history/model.js").HistoryModel} model
+ * @param {import("./lanes.js").Window} window
  * @param {number} now
  * @param {?{state: string, state_since: ?string}} said What the daemon's status tells of the netmap.
  * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[],

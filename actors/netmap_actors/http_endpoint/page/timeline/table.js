@@ -1,8 +1,8 @@
 /** The time axis as a table, for those who read it: made only while it is open. */
 
-import {detail, local, what, who} from "/page/history/occurrences.js";
-import {long} from "/page/timeline/summary.js";
-import {laneTitle, stateWords} from "/page/timeline/labels.js";
+import {detail, local, what, who} from "../history/occurrences.js";
+import {long} from "./summary.js";
+import {laneTitle, stateWords} from "./labels.js";
 
 const MOST = 300;
 /** Rows of each table. */
@@ -30,7 +30,7 @@ export function createTable() {
     onOpen(f) {
       open = f;
     },
-    /** @param {() => {lanes: import("/page/timeline/lanes.js").Lane[], now: number}} told Called if somebody looks. */
+    /** @param {() => {lanes: import("./lanes.js").Lane[], now: number}} told Called if somebody looks. */
     show(told) {
       if (!element.open || performance.now() - filled < PACE) return;
       filled = performance.now();

@@ -1,15 +1,15 @@
 /** The time axis: what happened, lane by lane, and the line above it that says it in short. */
 
-import {HOUR, LONGEST, follow} from "/page/history/history.js";
-import {DAY} from "/page/timeline/axis.js";
-import {createAxis, createLanePicture, legend, patterns} from "/page/timeline/drawing.js";
-import {local} from "/page/history/occurrences.js";
-import {createHeadline, make} from "/page/timeline/headline.js";
-import {clusterSentence, lanesOf} from "/page/timeline/lanes.js";
-import {beginning, counted} from "/page/timeline/summary.js";
-import {createTable} from "/page/timeline/table.js";
-import {barSentence, laneTitle} from "/page/timeline/labels.js";
-import {panned, windowOf, zoomed} from "/page/timeline/window.js";
+import {HOUR, LONGEST, follow} from "../history/history.js";
+import {DAY} from "./axis.js";
+import {createAxis, createLanePicture, legend, patterns} from "./drawing.js";
+import {local} from "../history/occurrences.js";
+import {createHeadline, make} from "./headline.js";
+import {clusterSentence, lanesOf} from "./lanes.js";
+import {beginning, counted} from "./summary.js";
+import {createTable} from "./table.js";
+import {barSentence, laneTitle} from "./labels.js";
+import {panned, windowOf, zoomed} from "./window.js";
 
 const LENGTHS = [["1 h", HOUR], ["8 h", 8 * HOUR], ["24 h", DAY], ["7 d", 7 * DAY]];
 const SHORT = HOUR / 6;
