@@ -124,18 +124,14 @@ class Connection:
         """Answer the request in hand; `headers` come besides, or in the place of ours."""
         if self.closed:
             return
-        given = headers or []
-        named = {name for name, _ in given}
-        fields = [("Content-Type", content_type)] if content_type else []
-        fields += [*(one for one in _HEADERS if one[0] not in named), *given]
-        self._requests += self._server.respond(status, fields, body)
+        self._requests += self._server.respond(status, _fields(content_type, headers), body)
         self._watch()
 
     def answer_in_parts(self, content_type: str, parts: Iterator[bytes]) -> None:
         """Answer the request in hand with what `parts` gives, made as the client takes it."""
         if self.closed:
             return
-        self._server.begin(200, [("Content-Type", content_type), *_HEADERS])
+        self._server.begin(200, _fields(content_type, None))
         self._parts = parts
         self._watch()
 
@@ -145,7 +141,7 @@ class Connection:
         """Answer the request in hand with a stream of events: `first`, made as the client takes it, then the pushed."""
         if self.closed:
             return
-        self._server.begin(200, [("Content-Type", content_type), *_HEADERS, *(headers or [])])
+        self._server.begin(200, _fields(content_type, headers))
         self._following = True
         self._parts = first
         self._watch()
@@ -339,3 +335,11 @@ class Connection:
                 return
             self._moved_at = now
         self._arm()
+
+
+def _fields(content_type: str, headers: list[tuple[str, str]] | None) -> list[tuple[str, str]]:
+    """Those of every answer, and `headers` besides or in their place."""
+    given = headers or []
+    named = {name for name, _ in given}
+    fields = [("Content-Type", content_type)] if content_type else []
+    return [*fields, *(one for one in _HEADERS if one[0] not in named), *given]

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["COMMENT", "CONTENT_TYPE", "HEADERS", "encode_event", "error", "snapshot_event"]
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
-HEADERS = [("X-Accel-Buffering", "no")]
-"""Without it nginx keeps events to itself until it has a page of them (ngx_http_proxy_module, proxy_buffering)."""
+HEADERS = [("X-Accel-Buffering", "no"), ("Cache-Control", "no-store, no-transform")]
+"""Without the first nginx keeps events to itself until it has a page of them (ngx_http_proxy_module, proxy_buffering);
+without `no-transform` HAProxy does, where it compresses: its compression has no flush (`compression`)."""
 COMMENT = b":\n\n"
 """Keeps proxies from taking a quiet stream for a dead one."""
 
