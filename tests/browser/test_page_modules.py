@@ -247,3 +247,64 @@ def test_an_order_that_follows_changes_is_the_one_made_anew(page: Page) -> None:
 def test_an_id_that_no_address_can_hold_is_still_one(page: Page) -> None:
     script = "import('/page/format.js').then(({nodeHash}) => [nodeHash('a/b?<c>'), nodeHash('lone\\ud800')])"
     assert page.evaluate(script) == ["#node=a%2Fb%3F%3Cc%3E", "#node=lone%EF%BF%BD"]
+
+
+TALL = """async ([count, height]) => {
+  const {mount} = await import("/page/nodes/nodes.js");
+  const style = new CSSStyleSheet();
+  style.replaceSync(`.scroller { block-size: 600px; overflow: auto; overflow-anchor: none } .tools { display: none }
+    table, tbody, thead { display: block } thead { position: sticky; top: 0; block-size: 30px; overflow: hidden }
+    tbody { position: relative; overflow: clip } tbody tr { position: absolute; top: 0; block-size: ${height}px; display: block }`);
+  document.adoptedStyleSheets = [style];
+  document.body.innerHTML = "<section id='nodes'><h2>Nodes</h2></section>";
+  const make = (at) => ({stable_id: `i${at}`, name: `n${String(at).padStart(6, "0")}.t`, addresses: [], online: true,
+    last_seen: null, tags: [], routes: [], allowed_ips: [], os: "", user: ""});
+  const nodes = new Map(Array.from({length: count}, (_, at) => [`i${at}`, make(at)]));
+  const store = {nodes, self: null, trust: {state: "fresh"}, node: (id) => nodes.get(id), subscribe: (f) => (tell = f)};
+  let tell;
+  mount(document.getElementById("nodes"), {store, select() {}});
+  const box = document.querySelector(".scroller");
+  const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const seen = () => {
+    const {top, bottom} = box.getBoundingClientRect();
+    return [...document.querySelectorAll("tbody tr")].filter((row) => {
+      const at = row.getBoundingClientRect();
+      return at.bottom > top + 32 && at.top < bottom - 2;
+    }).map((row) => Number(row.getAttribute("aria-rowindex")) - 2).sort((a, b) => a - b);
+  };
+  const found = [];
+  const note = async () => {
+    await frame();
+    found.push(seen());
+  };
+  const key = (name) => document.querySelector("table").dispatchEvent(new KeyboardEvent("keydown", {key: name}));
+  await note();
+  box.scrollTop = (box.scrollHeight - box.clientHeight) / 2;
+  await note();
+  box.scrollTop = box.scrollHeight;
+  await note();
+  box.style.blockSize = "300px";
+  await note();
+  box.scrollTop = box.scrollHeight;
+  await note();
+  key("Home");
+  await note();
+  key("End");
+  await note();
+  nodes.delete("i0");
+  tell({nodes: new Set(["i0"])});
+  await note();
+  return found;
+}"""
+
+
+@pytest.mark.parametrize(("count", "height"), [(1_000, 100), (40_000, 1_000), (5_000, 1_000)])
+def test_a_table_higher_than_a_browser_draws_is_scrolled_from_its_first_row_to_its_last(
+    page: Page, count: int, height: int
+) -> None:
+    first, middle, end, shorter, again, home, last, fewer = page.evaluate(TALL, [count, height])
+    assert first[0] == home[0] == 0
+    assert any(abs(row - count / 2) <= 4 for row in middle)
+    assert end[-1] == again[-1] == last[-1] == count - 1
+    assert shorter and shorter[0] <= end[-1]
+    assert fewer[-1] == count - 2

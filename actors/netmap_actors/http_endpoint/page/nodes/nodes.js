@@ -8,6 +8,8 @@ const BEYOND = 4;
 /** Rows kept above and below those in sight, so that scrolling shows no gap. */
 const PRINTED = 500;
 /** Rows of a printed page, which cannot be scrolled. */
+const TALLEST = 15_000_000;
+/** Pixels: Firefox ends a box after 17.9 million, Chromium after 33.5. Of more rows the scroll bar's way is shortened. */
 const SETTLED_MS = 700;
 /** How long nobody writes before what was found is spoken. */
 const MINUTE_MS = 60_000;
@@ -36,6 +38,8 @@ export function mount(element, {store, select}) {
   let top = 0;
   let viewHeight = 600;
   let height = -1;
+  /** Pixels of rows for one of the scroll bar; `top` counts those of rows. */
+  let scale = 1;
 
   function draw() {
     drawing = false;
@@ -54,14 +58,20 @@ export function mount(element, {store, select}) {
 
   function grow() {
     const wanted = (printing ? Math.min(PRINTED, order.rows.length) : order.rows.length) * rowHeight;
-    if (wanted !== height) body.style.setProperty("block-size", `${wanted}px`);
+    if (wanted === height) return;
     height = wanted;
+    const tall = Math.min(height, TALLEST);
+    body.style.setProperty("block-size", `${tall}px`);
+    const before = scale;
+    const rest = headHeight - viewHeight;
+    scale = (height + rest) / (tall + rest) || 1;
+    if (scale !== before) scrollTo(top);
   }
 
   function scrollTo(wanted) {
     grow();
-    scroller.scrollTop = wanted;
-    top = scroller.scrollTop;
+    scroller.scrollTop = wanted / scale;
+    top = scroller.scrollTop * scale;
   }
 
   // The rows of the document stay in the order of the table: those that left the sight go to the other end.
@@ -87,10 +97,11 @@ export function mount(element, {store, select}) {
 
   function fill(slot, row, index) {
     const {element: tr} = slot;
-    if (slot.index !== index || slot.height !== rowHeight) {
+    const at = index * rowHeight - (top - top / scale);
+    if (slot.index !== index || slot.at !== at) {
       slot.index = index;
-      slot.height = rowHeight;
-      tr.style.setProperty("transform", `translateY(${index * rowHeight}px)`);
+      slot.at = at;
+      tr.style.setProperty("transform", `translateY(${at}px)`);
       tr.setAttribute("aria-rowindex", String(index + 2));
       tr.classList.toggle("even", index % 2 === 1);
     }
@@ -201,6 +212,7 @@ export function mount(element, {store, select}) {
     measured = Boolean(probe);
     headHeight = head.offsetHeight || headHeight;
     viewHeight = scroller.clientHeight;
+    height = -1;
     if (probe && probe !== rowHeight) {
       const at = top / rowHeight;
       rowHeight = probe;
@@ -257,7 +269,7 @@ export function mount(element, {store, select}) {
     search.select();
   });
   scroller.addEventListener("scroll", () => {
-    top = scroller.scrollTop;
+    top = scroller.scrollTop * scale;
     soon();
   }, {passive: true});
   const watch = new ResizeObserver(measure);
@@ -353,7 +365,7 @@ function makeSlot() {
   const tr = make("tr", {id: `row-${(made += 1)}`});
   tr.setAttribute("role", "row");
   tr.setAttribute("aria-selected", "false");
-  const slot = {element: tr, row: null, index: -1, height: 0, texts: [], cells: {}, active: false, selected: false};
+  const slot = {element: tr, row: null, index: -1, at: 0, texts: [], cells: {}, active: false, selected: false};
   for (const {name} of COLUMNS) {
     const td = make("td", {className: `c-${name}`});
     td.setAttribute("role", "gridcell");
