@@ -187,6 +187,41 @@ def test_a_hidden_page_keeps_the_last_of_many_changes(page: Page) -> None:
     assert turn["dropped"] == 2501
 
 
+@pytest.mark.parametrize(
+    ("turns", "trust"),
+    [
+        (["fresh"], ["fresh", ""]),
+        (["stale"], ["fresh", ""]),
+        (["stale", "stale"], ["stale", "held_back"]),
+        (["none", "stale"], ["stale", "held_back"]),
+        (["stale", "event", "stale"], ["fresh", ""]),
+        (["stale", "lost", "stale"], ["fresh", ""]),
+        (["stale", "stale", "fresh"], ["fresh", ""]),
+        (["stale", "stale", "event"], ["fresh", ""]),
+        (["stale", "stale", "ended"], ["stale", "session_ended"]),
+        (["ended", "fresh", "fresh"], ["stale", "session_ended"]),
+    ],
+)
+def test_a_status_is_believed_that_says_twice_what_no_event_did(
+    page: Page, turns: list[str], trust: list[str]
+) -> None:
+    """A proxy that holds events back must not have the page say fresh; a status between two events is only early."""
+    script = """async ([snapshot, turns]) => {
+      const {createStore} = await import("/page/stream/store.js");
+      const store = createStore({now: () => 1, schedule: () => {}});
+      store.apply(snapshot);
+      for (const turn of turns) {
+        if (turn === "event") store.apply({type: "domain_changed", domain: "x", state: "fresh"});
+        else if (turn === "ended") {
+          store.apply({type: "state_changed", state: "stale", age_s: 1, reason: "session_ended"});
+        }
+        else store.takeStatus({netmap: {state: turn === "lost" ? "stale" : turn, age_s: 9}}, turn !== "lost");
+      }
+      return [store.trust.state, store.trust.reason];
+    }"""
+    assert page.evaluate(script, [snapshot(), turns]) == trust
+
+
 def test_an_answer_that_is_no_status_is_none(page: Page) -> None:
     script = """async () => {
       const {createStatus} = await import("/page/stream/status.js");

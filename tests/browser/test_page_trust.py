@@ -37,6 +37,19 @@ def connection(state: str, end: dict[str, str] | None = None, **fields: object) 
     ("given", "key", "words", "age_ms"),
     [
         (told(), "fresh", "Fresh", 6000),
+        (
+            told(stream={"phase": "lost", "why": "silent"}),
+            "gone",
+            "no events The HTTP endpoint answers, but",
+            6000,
+        ),
+        (
+            told(stream={"phase": "lost", "why": "silent"}, answers=False),
+            "gone",
+            "endpoint gone Nothing came from the HTTP endpoint for 40 s",
+            6000,
+        ),
+        (told(trust=STALE | {"reason": "held_back"}), "stale", "no event did: a proxy", 65000),
         (told(sleptMs=3600000), "fresh", "Fresh", 3606000),
         (told(trust=STALE), "stale", "The connection to the control server ended", 65000),
         (

@@ -11,6 +11,7 @@ const REASONS = {
   publisher_restarted: "The daemon's publisher started anew; it takes in the netmap again.",
   publisher_silent: "The daemon's publisher says nothing.",
   behind: "The HTTP endpoint is behind the daemon's publisher.",
+  held_back: "The daemon says so, but no event did: a proxy between may hold them back.",
 };
 
 /** Why the control connection ended (netmap_actors.wire.vocabulary.EndReason). */
@@ -41,6 +42,7 @@ const LOST = {
   unreachable: "The HTTP endpoint does not answer.",
   closed: "The HTTP endpoint ended the connection.",
   silent: "Nothing came from the HTTP endpoint for 40 s.",
+  held: "The HTTP endpoint answers, but no event came for 40 s: a proxy between may hold them back.",
 };
 
 /**
@@ -60,8 +62,9 @@ export function judge({trust, stream, status, answers, now, sleptMs}) {
     return verdict("token", "Log in", "This endpoint asks for a token.", "Nothing here is kept current until then.");
   }
   if (stream.phase === "lost" || (stream.phase === "open" && !answers)) {
-    const why = stream.phase === "open" ? LOST.unreachable : (LOST[stream.why] ?? `${safe(stream.why)}.`);
-    const word = never ? "No netmap: endpoint gone" : "Stale: endpoint gone";
+    const cause = stream.phase === "open" ? "unreachable" : stream.why === "silent" && answers ? "held" : stream.why;
+    const why = LOST[cause] ?? `${safe(cause)}.`;
+    const word = `${never ? "No netmap" : "Stale"}: ${cause === "held" ? "no events" : "endpoint gone"}`;
     const advice = "Asking again by itself. If this stays, look at its machine: netmap-supervisor status.";
     return verdict("gone", word, why, advice);
   }
@@ -198,7 +201,7 @@ export function mount(element, {store}) {
   spoken.setAttribute("role", "status");
   const beside = made("div", "beside");
   beside.append(counts, attention);
-  element.append(shape, say, beside, spoken);
+  element.replaceChildren(shape, say, beside, spoken);
 
   let stream = {phase: "connecting"};
   let answers = true;

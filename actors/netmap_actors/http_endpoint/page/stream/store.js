@@ -11,6 +11,7 @@
  */
 
 const KEPT = 500;
+const HELD_BACK = "held_back";
 
 /**
  * @param {{now?: () => number, schedule?: (f: () => void) => void}} [options]  `schedule` calls once per frame
@@ -21,6 +22,8 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
   const listeners = new Set();
   let turn = newTurn();
   let scheduled = false;
+  let events = 0;
+  let doubtedAt = -1;
   const store = {
     get nodes() {
       return nodes;
@@ -47,6 +50,7 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
 
   /** @returns {Change} */
   function apply(event) {
+    events += 1;
     const change = {kind: event.type, nodes: [], event};
     switch (event.type) {
       case "snapshot": {
@@ -102,13 +106,19 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
   }
 
   /**
-   * What GET /status said: it tells the age between two events. Whether to trust is what the events say, and how old
-   * the nodes are only while these come.
+   * What GET /status said: it tells the age between two events. Whether to trust is what the events say, but for two
+   * answers with no event between them that both say it is not fresh; and how old the nodes are only while events come.
    * @param {boolean} [following]
    */
   function takeStatus(status, following = true) {
     store.status = status;
-    if (following && status.netmap.state === store.trust.state) trusted(status.netmap, "");
+    const {state, reason} = store.trust;
+    if (!following) doubtedAt = -1;
+    else if (status.netmap.state === state || reason === HELD_BACK) trusted(status.netmap, "");
+    else if (state === "fresh") {
+      if (doubtedAt === events) trusted(status.netmap, HELD_BACK);
+      doubtedAt = events;
+    }
     turn.trust = true;
     tellSoon();
   }
