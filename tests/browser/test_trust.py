@@ -120,6 +120,19 @@ def test_a_page_that_lacks_a_part_is_whole_when_the_endpoint_is_back(page: Page,
     expect(page.locator("#processes")).to_contain_text("publisher")
 
 
+@pytest.mark.parametrize("module", ["main", "trust", "format", "stream/store"])
+def test_a_page_without_what_it_begins_with_says_so(page: Page, module: str) -> None:
+    page.route(f"**/page/{module}.js", lambda route: route.abort(), times=1)
+    page.reload()
+    said = page.get_by_text("a file of the page could not be had")
+    expect(said).to_be_hidden()
+    page.evaluate("document.getAnimations().forEach((one) => one.finish())")
+    expect(said).to_be_visible()
+    page.reload()
+    expect_state(page, "fresh")
+    expect(said).to_have_count(0)
+
+
 def test_a_silence_is_told_with_its_reason(page: Page, daemon: PageDaemon) -> None:
     control = daemon.control
     assert control is not None
