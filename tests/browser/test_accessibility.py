@@ -109,3 +109,18 @@ def test_behind_a_panel_that_covers_everything_nothing_is_reached(
     page.keyboard.press("Escape")
     expect(page.locator("#panel")).to_be_hidden()
     assert page.evaluate(inert) == []
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE, (1440, 500)])
+def test_the_row_that_the_keys_are_at_is_in_the_window(
+    open_page: Callable[..., Page], daemon: PageDaemon, size: tuple[int, int]
+) -> None:
+    page = open_page(daemon.origin, viewport=sized(size), **LOOKS["still"])
+    expect(page.locator("#nodes tbody tr").first).to_be_attached()
+    page.locator("#nodes .chip").last.focus()
+    page.keyboard.press("Tab")
+    active = page.locator("#nodes tbody tr.active")
+    for key in ("", "End", "Home", "PageDown"):
+        if key:
+            page.keyboard.press(key)
+        expect(active).to_be_in_viewport(ratio=0.9)

@@ -194,14 +194,21 @@ export function mount(element, {store, select}) {
     draw();
   }
 
+  /** Into the window: the table is focused whole, and Firefox leaves it where a part of it is in sight. */
+  function bring() {
+    scroller.scrollIntoView({block: "nearest"});
+  }
+
   function onKey(event) {
     if (event.target !== table || event.ctrlKey || event.altKey || event.metaKey) return;
     const page = Math.max(1, Math.floor((viewHeight - headHeight) / rowHeight) - 1);
     const at = active === null ? -1 : order.indexOf(active);
     const steps = {ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0,
       End: order.rows.length - 1};
-    if (event.key in steps) go(steps[event.key]);
-    else if ((event.key === "Enter" || event.key === " ") && at >= 0) select(active);
+    if (event.key in steps) {
+      go(steps[event.key]);
+      bring();
+    } else if ((event.key === "Enter" || event.key === " ") && at >= 0) select(active);
     else if (event.key === "Escape" && selected !== null) select(null);
     else return;
     event.preventDefault();
@@ -224,6 +231,8 @@ export function mount(element, {store, select}) {
   table.addEventListener("keydown", onKey);
   table.addEventListener("focus", () => {
     if (active === null || order.indexOf(active) < 0) go(Math.floor(top / rowHeight));
+    // Not under somebody's mouse.
+    if (table.matches(":focus-visible")) bring();
   });
   body.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || getSelection().type === "Range") return;
