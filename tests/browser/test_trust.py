@@ -196,3 +196,19 @@ def test_the_endpoint_hangs_and_the_page_says_so_although_it_is_connected(
         finally:
             endpoint.process.send_signal(signal.SIGCONT)
         expect_state(page, "fresh", 30.0)
+
+
+def test_a_page_is_loaded_anew_when_the_daemon_is_of_another_version(
+    open_page: Callable[..., Page], told_status: dict[str, Any]
+) -> None:
+    with running_publisher() as publisher, running_http(publisher, free_address()) as endpoint:
+        endpoint.told = {"status": told_status, "counters": {}}
+        publisher.new_session(full(node(2)))
+        endpoint.fresh()
+        page = open_page(f"http://{endpoint.listen}", REFUSED, UNREACHABLE, PARTLESS)
+        expect_state(page, "fresh")
+        expect(page.locator("#processes")).to_contain_text("publisher")
+        with page.expect_event("load", timeout=LIMIT * 1000):
+            endpoint.told = {"status": told_status | {"version": "9.9.9"}, "counters": {}}
+        expect_state(page, "fresh")
+        expect(page.locator("#processes")).to_contain_text("publisher")

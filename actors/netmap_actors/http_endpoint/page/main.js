@@ -26,8 +26,12 @@ let following = false;
 /** A part could not be had: with an endpoint that is back the page is loaded anew, for a browser asks for a part once. */
 let lacking = false;
 let lost = false;
+let version = null;
 const status = createStatus({
   onStatus: (told) => {
+    version ??= told.version;
+    // Of a daemon that was upgraded the page is another, too.
+    if (told.version !== version) location.reload();
     // Somebody logged in beside this tab.
     if (login.shown) stream.reconnect();
     banner.answers(true);
