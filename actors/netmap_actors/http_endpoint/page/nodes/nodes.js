@@ -358,7 +358,8 @@ function build(element) {
   thead.append(head);
   const body = rowgroup("tbody");
   table.append(thead, body);
-  const scroller = make("div", {className: "scroller"});
+  // Firefox stops at whatever scrolls; here the keys are those of the table in it.
+  const scroller = make("div", {className: "scroller", tabIndex: -1});
   const empty = make("div", {className: "empty", hidden: true});
   empty.append(make("p"), make("button", {type: "button", textContent: "Show all nodes"}));
   scroller.append(table, empty);
