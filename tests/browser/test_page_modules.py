@@ -254,7 +254,8 @@ TALL = """async ([count, height]) => {
   const style = new CSSStyleSheet();
   style.replaceSync(`.scroller { block-size: 600px; overflow: auto; overflow-anchor: none } .tools { display: none }
     table, tbody, thead { display: block } thead { position: sticky; top: 0; block-size: 30px; overflow: hidden }
-    tbody { position: relative; overflow: clip } tbody tr { position: absolute; top: 0; block-size: ${height}px; display: block }`);
+    tbody { position: relative; overflow: clip }
+    tbody tr { position: absolute; top: 0; block-size: ${height}px; display: block }`);
   document.adoptedStyleSheets = [style];
   document.body.innerHTML = "<section id='nodes'><h2>Nodes</h2></section>";
   const make = (at) => ({stable_id: `i${at}`, name: `n${String(at).padStart(6, "0")}.t`, addresses: [], online: true,
