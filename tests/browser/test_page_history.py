@@ -262,7 +262,8 @@ def test_without_a_history_what_came_since_the_page_was_opened_is_kept(evaluate:
         const of = (id) => told(model.nodes.get(id).spans);
         const {lanes} = laneModule.lanesOf(model, {since: 0, until: 5000}, {most: 9});
         return {lanes: lanes.map((lane) => lane.id), netmap: told(model.netmap), n1: of("n1"), n2: of("n2"),
-          later: [...kept.model(9000, 4500).nodes.keys()]};
+          copied: kept.model(5000, 0).nodes.get("n1").spans[0] !== model.nodes.get("n1").spans[0],
+          later: [...kept.model(9000, 4500).nodes.keys()], since: kept.model(9000, 4500).since};
         """,
         PEER,
     )
@@ -271,7 +272,9 @@ def test_without_a_history_what_came_since_the_page_was_opened_is_kept(evaluate:
         "netmap": [[1000, 3000, "fresh"], [3000, 5000, "stale"]],
         "n1": [[1000, 2000, "online"], [2000, 5000, "offline"]],
         "n2": [[1000, 4000, "online"]],
+        "copied": False,  # every second, all that ever was
         "later": ["n1"],
+        "since": 4500,
     }
 
 

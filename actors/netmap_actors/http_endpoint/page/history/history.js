@@ -120,6 +120,7 @@ function createHistory(store) {
   const opened = Date.now();
   /** Only where no history is kept. */
   let live = null;
+  let liveSince = 0;
   let trusted = null;
   let skew = 0;
   const now = () => Date.now() + skew;
@@ -261,7 +262,10 @@ function createHistory(store) {
 
   function refreshLive() {
     if (live === null) return;
-    self.model = trimmed(live.model(now(), now() - LONGEST), wanted, MOST_OCCURRENCES, MOST_SPANS);
+    const whole = live.model(now(), Math.max(now() - LONGEST, liveSince));
+    self.model = trimmed(whole, wanted, MOST_OCCURRENCES, MOST_SPANS);
+    // Spans that were too many are not kept to be left out again each time.
+    if (self.model.since > Math.max(wanted, whole.since)) liveSince = self.model.since;
     fresh = [];
   }
 

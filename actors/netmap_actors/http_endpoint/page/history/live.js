@@ -4,6 +4,8 @@ import {emptyModel} from "./model.js";
 
 const MOST = 2000;
 /** Occurrences that are kept. */
+const NOTHING = Object.freeze({});
+/** One for all spans: an hour of changes makes a hundred thousand of them. */
 
 const FIELDS = {
   name: "node_renamed",
@@ -71,7 +73,7 @@ export function createLiveHistory(opened) {
     const last = spans.at(-1);
     if (last !== undefined && last.state === state && last.until === Infinity) return;
     if (last !== undefined && last.until === Infinity) last.until = at;
-    if (state !== null) spans.push({ since: at, until: Infinity, state, detail: {} });
+    if (state !== null) spans.push({ since: at, until: Infinity, state, detail: NOTHING });
   }
 
   function seen(peer, at) {
@@ -112,7 +114,7 @@ export function createLiveHistory(opened) {
     /** @returns {import("./model.js").HistoryModel} What was seen until `at`, from `since` on. */
     model(at, since) {
       const close = (spans) =>
-        spans.filter((span) => span.since < at).map((span) => ({ ...span, until: Math.min(span.until, at) }));
+        spans.filter((span) => span.since < at).map((span) => (span.until <= at ? span : { ...span, until: at }));
       const nodes = new Map();
       for (const [id, node] of model.nodes) {
         node.spans = node.spans.filter((span) => span.until > since);
@@ -121,7 +123,7 @@ export function createLiveHistory(opened) {
       }
       model.netmap = model.netmap.filter((span) => span.until > since);
       const occurrences = [...model.occurrences];
-      return {...model, until: at, netmap: close(model.netmap), nodes, occurrences};
+      return {...model, since: Math.max(model.since, since), until: at, netmap: close(model.netmap), nodes, occurrences};
     },
   };
 }
