@@ -161,7 +161,7 @@ def test_f55_a_wake_up_with_a_dead_connection_is_fresh_soon(
             assert took <= watch.allowed(FRESH)
         else:
             assert ended == {"wake"}
-            assert PROBE - 1.0 <= took <= PROBE + watch.allowed(FRESH)
+            assert PROBE - watch.allowed(1.0) <= took <= PROBE + watch.allowed(FRESH)
 
 
 @across_namespaces

@@ -61,7 +61,7 @@ remembered() {
 }
 # It comes true.
 then_() {
-  for _ in {1..100}; do eval "$1" && return; sleep 0.2; done
+  for _ in {1..200}; do eval "$1" && return; sleep 0.2; done
   echo "this stays untrue: $1" >&2; return 1
 }
 shown() {

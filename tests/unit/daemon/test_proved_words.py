@@ -46,7 +46,9 @@ class Run:
         self.endpoints = endpoints_of(directory, directory)
         self.keyring = Keyring()
         self.loop, self.sockets = Loop(), Sockets()
-        pipes = LogPipes(self.loop, Log(self.loop.clock, form="json", level="error"))
+        log = Log(self.loop.clock, form="json", level="error")
+        stack.callback(log.close)
+        pipes = LogPipes(self.loop, log)
         self.children = Children(
             self.loop,
             self.sockets,
