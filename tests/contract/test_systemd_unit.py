@@ -61,7 +61,7 @@ def test_the_page_says_how_a_group_is_let_in_under_it() -> None:
     # PrivateUsers=yes leaves root and the unit's own user and group; a supplementary group cannot be given a file.
     assert service()["PrivateUsers"] == "yes"
     assert lines == ["[Service]", f"Group={told[1]}"]
-    assert f"groupadd -r {told[1]}" in page
+    assert f"groupadd -r -f {told[1]}" in page
     # Preserved, it would lie in /run/private of a DynamicUser=, where only root gets in.
     assert service().get("RuntimeDirectoryPreserve", "no") == "no" or service().get("DynamicUser") != "yes"
     assert "Group=" in UNIT.read_text(), "the unit itself mentions it"

@@ -90,7 +90,7 @@ def command(
       netmap-supervisor bugreport
       netmap-supervisor bugreport -o report.md --log /var/log/netmap.jsonl
     """
-    at = stamp(SystemClock().wall(), "seconds")
+    at = stamp(SystemClock().wall(), "milliseconds")
     path = Path(f"netmap-supervisor-bugreport-{at.replace(':', '')}.md") if output is None else output
     descriptor = _new_file(path)
     try:
