@@ -117,15 +117,10 @@ def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> It
 
 
 def _outcome(answer: Answer, domain: str) -> Iterator[tuple[str, str]]:
-    """Last, where it is seen without scrolling: since when the netmap is what it is, when it was not true and why, and
-    who came or went; the newest first."""
+    """Last, where it is seen without scrolling: since when the netmap is what it is, or up to when it was seen, when it
+    was not true and why, and who came or went; the newest first."""
     if answer.netmap:
-        last = since = answer.netmap[-1]
-        for span in reversed(answer.netmap):
-            if span.state != last.state or span.until < since.since:
-                break
-            since = span
-        yield "netmap", f"{last.state} since {_moment(since.since)}"
+        yield "netmap", _standing(answer)
     stale = [span for span in answer.netmap if span.state == "stale"]
     if stale:
         told = [
@@ -144,6 +139,20 @@ def _outcome(answer: Answer, domain: str) -> Iterator[tuple[str, str]]:
                 nodes.pop(one.subject, None)
         if nodes:
             yield word, _some([*nodes.values()][: -_MAX_NAMED - 1 : -1], len(nodes))
+
+
+def _standing(answer: Answer) -> str:
+    last = answer.netmap[-1]
+    begun = last.since
+    for span in reversed(answer.netmap[:-1]):
+        if span.state != last.state or span.until < begun:
+            break
+        begun = span.since
+    since = f"since {'before ' if begun <= answer.window.since else ''}{_moment(begun)}"
+    if last.until >= answer.window.until:
+        return f"{last.state} {since}"
+    # Nobody has seen what came of it.
+    return f"{last.state} {since} until {_moment(last.until)}, not seen since"
 
 
 def _some(told: list[str], count: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import pytest
@@ -170,6 +171,31 @@ def test_the_end_says_since_when_and_who_came_and_went() -> None:
         "key expired   web-1",
         "key expires   db",
     ]
+
+
+@pytest.mark.parametrize(
+    ("netmap", "until", "told"),
+    [
+        ([("fresh", 20.0, 100.0)], 100.0, "fresh since {20}"),
+        ([("fresh", 20.0, 96.0)], 100.0, "fresh since {20} until {96}, not seen since"),
+        ([("fresh", 0.0, 96.0)], 100.0, "fresh since before {0} until {96}, not seen since"),
+        ([("stale", 20.0, 60.0)], 100.0, "stale since {20} until {60}, not seen since"),
+        ([("stale", 0.0, 60.0), ("fresh", 60.0, 100.0)], 100.0, "fresh since {60}"),
+        ([("fresh", 0.0, 100.0)], 100.0, "fresh since before {0}"),
+        ([("fresh", 10.0, 60.0), ("fresh", 70.0, 100.0)], 100.0, "fresh since {70}"),
+    ],
+)
+def test_what_was_not_seen_until_the_end_is_not_said_of_it(
+    netmap: list[tuple[str, float, float]], until: float, told: str
+) -> None:
+    spans = [Span(begins, ends, state) for state, begins, ends in netmap]
+    shown = lines(answer(netmap=spans, window=Interval(0.0, until)), None, blocks=False, named=False)
+    wanted = re.sub(
+        r"{(\d+)}",
+        lambda found: f"{datetime.datetime.fromtimestamp(float(found[1])):%Y-%m-%d %H:%M:%S}",  # noqa: DTZ006
+        told,
+    )
+    assert f"netmap        {wanted}" in list(shown)
 
 
 def test_what_was_told_late_stands_where_it_belongs() -> None:

@@ -85,6 +85,9 @@ const MOVES = [
 ];
 /** What happened to nodes, and what undoes it. */
 
+const SILENT = 120_000;
+/** Milliseconds without an answer after which what the history told last is not said of now. */
+
 const NAMED = 5;
 /** So many nodes of each kind are named. */
 
@@ -128,14 +131,17 @@ function trustOf(model, now, said) {
     since = one.since;
   }
   // The history has not seen it begin; the publisher has.
-  const before = !seen && said?.state === last.state ? Date.parse(said.state_since) : Number.NaN;
-  const knows = before < since;
-  if (knows) since = before;
+  const told = said?.state === last.state ? Date.parse(said.state_since) : Number.NaN;
+  const knows = !seen && told < since;
+  if (knows) since = told;
+  const silent = now - model.until > SILENT;
+  const ended = silent || (last.until < model.until && !(told <= last.until));
+  const until = ended ? ` until ${local(last.until, now)}, not seen since` : "";
   // What made it fresh again answers no question.
   const given = last.state === "fresh" || typeof last.detail.reason !== "string" ? "" : last.detail.reason;
   const reason = given ? trustReason(given) : "";
   const begun = `since ${knows || since > model.since ? "" : "before "}${local(since, now)}`;
-  return [`${last.state} ${begun}`, reason].filter(Boolean).join(": ");
+  return [`${last.state} ${begun}${until}`, reason].filter(Boolean).join(": ");
 }
 
 function overlaps(one, {since, until}) {
