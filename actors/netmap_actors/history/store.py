@@ -215,6 +215,50 @@ class HistoryStore:
                 (until, self.tailnet),
             )
 
+    def of_server(self, name: str) -> str | None:
+        """What comes from now on is of this control server; the one of what is there, if that is another.
+
+        A control server's ids are its own: those of another one's nodes end with its name from now on, "n1@…", and none
+        of these is there. Those of this one, which were set aside so before, are as they were. Raises BrokenHistory or
+        NoRoom.
+        """
+        rows = self._rows("SELECT name FROM server WHERE tailnet = ?", (self.tailnet,))
+        before = rows[0][0] if rows else None
+        if before == name:
+            return None
+        with self._told("write"), self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO server VALUES (?, ?)", (self.tailnet, name))
+            if before is not None:
+                self._db.execute(
+                    "UPDATE node SET left_at = coalesce(left_at, (SELECT until FROM seen WHERE tailnet = ?1), 0.0)"
+                    " WHERE tailnet = ?1",
+                    (self.tailnet,),
+                )
+                self._rename_nodes("{} || ?2", "instr({}, '@') = 0", f"@{before}")
+                self._rename_nodes(
+                    "substr({}, 1, length({}) - length(?2))", "substr({}, -length(?2)) = ?2", f"@{name}"
+                )
+        return before
+
+    def _rename_nodes(self, new: str, which: str, ending: str) -> None:
+        """`new`, `which`: expressions of an id, {}, and of the ending, ?2."""
+        for table, column, more in (
+            ("node", "stable_id", ", known = json_set(known, '$.stable_id', " + new + ")"),
+            ("span", "subject", ""),
+            ("occurrence", "subject", ""),
+        ):
+            of_nodes = {
+                "span": " AND lane = 'node'",
+                "occurrence": " AND kind LIKE 'node_%' AND subject != ''",
+            }
+            self._db.execute(
+                f"UPDATE {table} SET {column} = {new}{more} WHERE tailnet = ?1 AND {which}".replace(
+                    "{}", column
+                )  # noqa: S608
+                + of_nodes.get(table, ""),
+                (self.tailnet, ending),
+            )
+
     def prune(self, before: float, most_bytes: int) -> bool:
         """Drop some of what ended before, and of the oldest while the file is larger; True: there is more to drop.
 

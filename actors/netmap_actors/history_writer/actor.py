@@ -159,6 +159,7 @@ class HistoryKeeper(ActorBase):
             blind = seen_until(self._store.seen_until(), self._seen.at, booted=booted, now=now)
             if blind is not None:
                 self._store.close_unseen(blind)
+            before = self._store.of_server(self._settings.server)
             self._kept = self._store.told_up_to(self.boot.run)
         except BrokenHistory as error:
             self._broken(str(error))
@@ -167,7 +168,8 @@ class HistoryKeeper(ActorBase):
             self._cannot(str(error))
             return
         self.healed(CONDITION)
-        self._recorder = Recorder(blind, self._kept)
+        moved = None if before is None else (before, self._settings.server)
+        self._recorder = Recorder(blind, self._kept, moved)
         self._opened += 1
         self._ask_supervisor()
         self._keep(self._recorder.begin(now, generation=self.boot.generation))

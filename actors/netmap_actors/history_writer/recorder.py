@@ -65,10 +65,12 @@ def known(peer: Peer) -> KnownNode:
 class Recorder:
     """`seen_until`: when the history last saw anything before now, UNIX seconds; None: it begins today.
 
-    `told`: the last number of this run that it was told.
+    `told`: the last number of this run that it was told. `moved`: the control servers before and now, where they differ:
+    none of the nodes was seen before.
     """
 
-    def __init__(self, seen_until: float | None, told: int = 0) -> None:
+    def __init__(self, seen_until: float | None, told: int = 0, moved: tuple[str, str] | None = None) -> None:
+        self._moved = moved
         self._told = None if seen_until is None else told
         self._told_at = seen_until or 0.0
         self._began_at = 0.0
@@ -76,6 +78,7 @@ class Recorder:
         """Since when nodes were not seen; what differs at the next fresh netmap happened after that."""
         self._blind = True
         self._begins = seen_until is None
+        """No node was seen before."""
         self._met = False
         """The first netmap of this process has come; what held before it was closed when the process before ended."""
         self.trust = ""
@@ -85,7 +88,13 @@ class Recorder:
     def begin(self, at: float, **detail: Any) -> Recorded:
         """The history is written again: what was not seen until now is a gap."""
         self._began_at = at
-        gap = () if self._begins else (Occurrence(at=at, kind=Happening.GAP, after=self._blind_since),)
+        why = {"server": {"from": self._moved[0], "to": self._moved[1]}} if self._moved is not None else {}
+        gap = (
+            ()
+            if self._begins
+            else (Occurrence(at=at, kind=Happening.GAP, detail=why, after=self._blind_since),)
+        )
+        self._begins = self._begins or self._moved is not None
         return Recorded(gap, (Entered(LaneOf.RUN, "", "running", at, detail),))
 
     def standing(self, status: Mapping[str, Any], at: float) -> Recorded:

@@ -53,6 +53,19 @@ def test_the_nodes_of_the_first_netmap_have_not_joined_just_now() -> None:
     assert lanes == {"n1": "online", "n2": "offline", "me": "unknown"}
 
 
+def test_the_nodes_of_another_control_server_have_not_joined_and_those_before_not_left() -> None:
+    story = Story(NOW - 60.0)
+    story.recorder = Recorder(NOW - 60.0, moved=("one-1", "other-2"))
+    (gap,) = story.recorder.begin(NOW - 1.0).occurrences
+    assert (gap.kind, gap.after, gap.detail) == (
+        Happening.GAP,
+        NOW - 60.0,
+        {"server": {"from": "one-1", "to": "other-2"}},
+    )
+    assert kinds(story.tell(snapshot(peer(online=True)))) == ["netmap_fresh"]
+    assert kinds(story.tell(snapshot(peer(online=True), peer(stable_id="n2")), NOW + 1)) == ["node_joined"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
