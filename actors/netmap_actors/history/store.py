@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.errors import ConfigurationError
+from netmap_actors.history.control_servers import SET_ASIDE, TAKE_BACK
 from netmap_actors.history.occurrences import LOGGED, Happening, KnownNode, LaneOf, Occurrence
 from netmap_actors.history.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from netmap_actors.history.spans import Span
@@ -228,36 +229,10 @@ class HistoryStore:
             return None
         with self._told("write"), self._transaction():
             self._db.execute("INSERT OR REPLACE INTO server VALUES (?, ?)", (self.tailnet, name))
-            if before is not None:
-                self._db.execute(
-                    "UPDATE node SET left_at = coalesce(left_at, (SELECT until FROM seen WHERE tailnet = ?1), 0.0)"
-                    " WHERE tailnet = ?1",
-                    (self.tailnet,),
-                )
-                self._rename_nodes("{} || ?2", "instr({}, '@') = 0", f"@{before}")
-                self._rename_nodes(
-                    "substr({}, 1, length({}) - length(?2))", "substr({}, -length(?2)) = ?2", f"@{name}"
-                )
+            for statements, server in ((SET_ASIDE, before), (TAKE_BACK, name)):
+                for statement in statements if before is not None else ():
+                    self._db.execute(statement, {"1": self.tailnet, "2": f"@{server}"})
         return before
-
-    def _rename_nodes(self, new: str, which: str, ending: str) -> None:
-        """`new`, `which`: expressions of an id, {}, and of the ending, ?2."""
-        for table, column, more in (
-            ("node", "stable_id", ", known = json_set(known, '$.stable_id', " + new + ")"),
-            ("span", "subject", ""),
-            ("occurrence", "subject", ""),
-        ):
-            of_nodes = {
-                "span": " AND lane = 'node'",
-                "occurrence": " AND kind LIKE 'node_%' AND subject != ''",
-            }
-            self._db.execute(
-                f"UPDATE {table} SET {column} = {new}{more} WHERE tailnet = ?1 AND {which}".replace(
-                    "{}", column
-                )  # noqa: S608
-                + of_nodes.get(table, ""),
-                (self.tailnet, ending),
-            )
 
     def prune(self, before: float, most_bytes: int) -> bool:
         """Drop some of what ended before, and of the oldest while the file is larger; True: there is more to drop.

@@ -65,8 +65,8 @@ def known(peer: Peer) -> KnownNode:
 class Recorder:
     """`seen_until`: when the history last saw anything before now, UNIX seconds; None: it begins today.
 
-    `told`: the last number of this run that it was told. `moved`: the control servers before and now, where they differ:
-    none of the nodes was seen before.
+    `told`: the last number of this run that it was told. `moved`: the control servers before and now, if they differ:
+    no node was seen before.
     """
 
     def __init__(self, seen_until: float | None, told: int = 0, moved: tuple[str, str] | None = None) -> None:
