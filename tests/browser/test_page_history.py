@@ -157,6 +157,33 @@ def test_a_session_that_lives_on_over_a_gap_is_one(evaluate: Evaluate) -> None:
     assert found == "2 sessions"
 
 
+@pytest.mark.parametrize(
+    ("details", "sessions"),
+    [
+        ([{"pid": 7, "generation": 1, "session": 1}, {"pid": 7, "generation": 1}], "1 session"),
+        ([{"pid": 7, "generation": 1}, {"pid": 7, "generation": 1}], "1 session"),
+        (
+            [{"pid": 7, "generation": 1, "session": 1}, {"pid": 7, "generation": 1, "session": 2}],
+            "2 sessions",
+        ),
+        (
+            [{"pid": 7, "generation": 1, "session": 1}, {"pid": 9, "generation": 2, "session": 1}],
+            "2 sessions",
+        ),
+    ],
+    ids=["found again", "found twice", "one after the other", "of two processes"],
+)
+def test_sessions_are_counted_not_their_spans(
+    evaluate: Evaluate, details: list[dict[str, int]], sessions: str
+) -> None:
+    spans = [span(300 * n, 300 * n + 250, "session", **detail) for n, detail in enumerate(details)]
+    found = evaluate(
+        "return summing.summary(models.parsed(given.answer), given.window, 0).parts[0].text;",
+        {"answer": answer(0, 900, connection=spans), "window": WINDOW},
+    )
+    assert found == sessions
+
+
 def test_before_the_first_word_of_a_history_nothing_was_missed(evaluate: Evaluate) -> None:
     told = answer(
         0,

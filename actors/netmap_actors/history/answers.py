@@ -227,7 +227,7 @@ def _last_seen(directory: Path) -> float:
         data = (directory / SEEN_FILE).read_bytes()
     except OSError:
         return 0.0
-    return float(struct.unpack("<d", data)[0]) if len(data) == 8 else 0.0
+    return float(struct.unpack_from("<d", data)[0]) if len(data) >= 8 else 0.0
 
 
 def _interval(interval: Interval) -> dict[str, Any]:

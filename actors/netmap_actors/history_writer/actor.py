@@ -16,7 +16,7 @@ from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, as
 from netmap_actors.history.occurrences import Happening, Numbered
 from netmap_actors.history.questions import MAX_QUESTION, reply, reply_to
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
-from netmap_actors.history_writer.last_seen import LastSeen, seen_until
+from netmap_actors.history_writer.last_seen import BRIDGED, LastSeen, missed_nothing, seen_until
 from netmap_actors.history_writer.recorder import Recorder
 from netmap_actors.history_writer.waiting import WaitingQuestions
 from netmap_actors.process.actor_base import ActorBase
@@ -41,6 +41,8 @@ MOMENT = 1.0
 CHECK_INTERVAL = 60.0
 """Seconds after which it is asked whether a change was missed, if none came. The Supervisor tells when the publisher
 has ended, so that nobody is woken by heartbeats."""
+ANSWER = 2.0
+"""Seconds for the publisher to say what there is; then what was not seen is a gap."""
 OPEN_AGAIN = 10.0
 """Seconds between two tries to write, once that failed."""
 ASK_AGAIN = 5.0
@@ -69,6 +71,11 @@ class HistoryKeeper(ActorBase):
         self._store: HistoryStore | None = None
         self._seen: LastSeen | None = None
         self._recorder = Recorder(None)
+        self._blind: float | None = None
+        """When the history before was last known to have all, UNIX seconds; None: there was none."""
+        self._marked: tuple[int, int] | None = None
+        """(epoch, seq) of the netmap then, while the publisher is awaited to say whether anything was missed since."""
+        self._begin_due = self.loop.deadline(self._begin)
         self._due = self.loop.deadline(self._on_bus)
         self._flush_due = self.loop.deadline(self._flush)
         self._expiry_due = self.loop.deadline(self._on_expiry)
@@ -127,6 +134,8 @@ class HistoryKeeper(ActorBase):
                 heartbeat.counters["history_bytes"] = self._store.size()
 
     def teardown(self) -> None:
+        if self._marked is not None:
+            self._begin()
         if self._store is not None:
             self._flush()
             if self._store is not None:
@@ -149,17 +158,15 @@ class HistoryKeeper(ActorBase):
     # The file
 
     def _open(self) -> None:
-        """Begin to write; what was not seen until now is a gap. Tried again when it cannot."""
-        now, again = self.clock.wall(), self._failed > 0
+        """Begin to write. Tried again when it cannot."""
+        now = self.clock.wall()
         path = self._directory / HISTORY_FILE
         try:
             self._store = HistoryStore(path, self._settings.tailnet)
             self._seen = LastSeen(self._directory / SEEN_FILE)
             booted = now - self.clock.boottime()
-            blind = seen_until(self._store.seen_until(), self._seen.at, booted=booted, now=now)
-            if blind is not None:
-                self._store.close_unseen(blind)
-            before = self._store.of_server(self._settings.server)
+            self._blind = seen_until(self._store.seen_until(), self._seen.at, booted=booted, now=now)
+            self._marked = (0, 0) if self._blind is None else self._seen.fresh
             self._kept = self._store.told_up_to(self.boot.run)
         except BrokenHistory as error:
             self._broken(str(error))
@@ -167,19 +174,53 @@ class HistoryKeeper(ActorBase):
         except (NoRoom, OSError, ConfigurationError) as error:
             self._cannot(str(error))
             return
+        if self._goes_on and self._marked != (0, 0) and now - (self._blind or 0.0) <= BRIDGED:
+            self._begin_due.set(self.loop.now() + ANSWER)
+        else:
+            self._begin()
+        self._on_bus()
+
+    @property
+    def _goes_on(self) -> bool:
+        """There was one before in this run."""
+        return self.boot.generation > 1 or self._failed > 0
+
+    def _begin(self) -> None:
+        """What was not seen until now is a gap, unless there was nothing to see."""
+        marked, self._marked = self._marked or (0, 0), None
+        self._begin_due.set(None)
+        if self._store is None:
+            return
+        now, blind = self.clock.wall(), self._blind
+        whole = blind is not None and missed_nothing(marked, self._fresh(), blind_for=now - blind)
+        moved = None
+        try:
+            if blind is not None and not whole:
+                self._store.close_unseen(blind)
+            before = self._store.of_server(self._settings.server)
+            moved = None if before is None else (before, self._settings.server)
+        except (BrokenHistory, NoRoom) as error:
+            self._failed_with(error)
+            return
         self.healed(CONDITION)
-        moved = None if before is None else (before, self._settings.server)
-        self._recorder = Recorder(blind, self._kept, moved)
+        self._recorder = Recorder(blind, self._kept, moved, marked[0])
         self._opened += 1
         self._ask_supervisor()
+        if whole:
+            self._recorder.go_on()
+            return
         self._keep(self._recorder.begin(now, generation=self.boot.generation))
-        self._on_bus()
-        if again:
+        if self._failed > 0:
             self._see_again()
-        if self.boot.generation > 1 or again:
+        if self._goes_on:
             # The first one is told of every process from its start on; later ones ask what there is.
             self._token += 1
             self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
+
+    def _fresh(self) -> tuple[int, int]:
+        """(epoch, seq) of the netmap as it was heard last; (0, 0): it is not fresh."""
+        shown = self._subscriber.store.snapshot()
+        return (shown.epoch, shown.seq) if shown.state == Trust.FRESH else (0, 0)
 
     def _ask_supervisor(self) -> None:
         """To tell what comes after what is kept, and nothing that is under way."""
@@ -217,6 +258,8 @@ class HistoryKeeper(ActorBase):
 
     def _close_store(self) -> None:
         self._flush_due.set(None)
+        self._begin_due.set(None)
+        self._marked = None
         self._pending.clear()
         self._nodes.clear()
         if self._store is not None:
@@ -290,8 +333,10 @@ class HistoryKeeper(ActorBase):
     def _on_bus(self) -> None:
         events = self._subscriber.poll()
         self._due.set(self.loop.now() + self._subscriber.due_in())
-        if self._store is None:
-            return  # a gap
+        if self._marked is not None and self._subscriber.store.snapshot().epoch:
+            self._begin()
+        if self._store is None or self._marked is not None:
+            return  # a gap, or a snapshot comes first
         try:
             for event in events:
                 self._see(event)
@@ -307,8 +352,10 @@ class HistoryKeeper(ActorBase):
         self._mark_seen()
 
     def _mark_seen(self) -> None:
-        if self._seen is not None and not self._unwritten:
-            self._seen.mark(self.clock.wall())
+        if self._seen is not None and not self._unwritten and self._marked is None:
+            self._seen.mark(
+                self.clock.wall(), self._fresh() if self._recorder.trust == Trust.FRESH else (0, 0)
+            )
 
     def _see_again(self) -> None:
         """The netmap as it is, which was told before the file was there to take it."""
@@ -394,8 +441,7 @@ class HistoryKeeper(ActorBase):
             self.tell_supervisor(internal_pb2.OccurrencesKept(number=told))
         self._pending.clear()
         self._nodes.clear()
-        if self._seen is not None:
-            self._seen.mark(now)
+        self._mark_seen()
         self._look_at_size()
         self._look_at_expiry()
         self._tell_waiting()

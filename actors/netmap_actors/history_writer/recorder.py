@@ -66,10 +66,17 @@ class Recorder:
     """`seen_until`: when the history last saw anything before now, UNIX seconds; None: it begins today.
 
     `told`: the last number of this run that it was told. `moved`: the control servers before and now, if they differ:
-    no node was seen before.
+    no node was seen before. `fresh_epoch`: of the publisher whose netmap was fresh then; 0: it was not.
     """
 
-    def __init__(self, seen_until: float | None, told: int = 0, moved: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        seen_until: float | None,
+        told: int = 0,
+        moved: tuple[str, str] | None = None,
+        fresh_epoch: int = 0,
+    ) -> None:
+        self._fresh_epoch = fresh_epoch
         self._moved = moved
         self._told = None if seen_until is None else told
         self._told_at = seen_until or 0.0
@@ -84,6 +91,11 @@ class Recorder:
         self.trust = ""
         """none, fresh or stale, as it was recorded last."""
         self._trusted_at = 0.0
+
+    def go_on(self) -> Recorder:
+        """Nothing was missed since then, and what held goes on. The netmap is fresh."""
+        self.trust, self._blind, self._met = Trust.FRESH.value, False, True
+        return self
 
     def begin(self, at: float, **detail: Any) -> Recorded:
         """The history is written again: what was not seen until now is a gap."""
@@ -173,6 +185,10 @@ class Recorder:
             case Snapshot():
                 nodes = self._snapshot(event, at, everybody())
                 trust = self._trusted(event.state, "", event.age_s, at)
+                if event.state == Trust.FRESH and event.epoch == self._fresh_epoch:
+                    # As before the gap: nothing is known to have happened.
+                    trust = trust._replace(occurrences=())
+                self._fresh_epoch = 0
             case StateChanged():
                 nodes, trust = _Nodes(), self._trusted(event.state, event.reason, event.age_s, at)
             case PeerUpserted():

@@ -48,6 +48,7 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.NODE_KEY_EXPIRING: {"expires": "at "},
 }
 """What is shown of the details, and what stands before each; of other kinds everything, by name."""
+_BEGINNINGS = frozenset({Happening.NETMAP_FRESH, Happening.NETMAP_STALE})
 _SPANS = frozenset({"lived_s", "silent_for", "slept_s"})
 """Details in seconds."""
 _TRUST = {
@@ -143,12 +144,16 @@ def _outcome(answer: Answer, domain: str) -> Iterator[tuple[str, str]]:
 
 def _standing(answer: Answer) -> str:
     last = answer.netmap[-1]
-    begun = last.since
+    begun, ended = last.since, answer.window.since
     for span in reversed(answer.netmap[:-1]):
         if span.state != last.state or span.until < begun:
+            ended = span.until
             break
         begun = span.since
     since = f"since {'before ' if begun <= answer.window.since else ''}{_moment(begun)}"
+    told = any(one.at == begun and one.kind in _BEGINNINGS for _, one in answer.occurrences)
+    if not told and any(ended <= gap.since and gap.until <= begun for gap in answer.gaps):
+        since += " or before"
     if last.until >= answer.window.until:
         return f"{last.state} {since}"
     # Nobody has seen what came of it.

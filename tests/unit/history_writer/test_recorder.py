@@ -322,3 +322,25 @@ def test_the_end_of_the_publisher_is_the_end_of_what_is_seen() -> None:
     assert kinds(story.tell(state("fresh"), NOW + 9)) == ["netmap_fresh"]
     late = story.recorder.happened("actor_exited", {"actor": "publisher", "pid": 3}, NOW + 5)
     assert kinds(late) == ["actor_exited"], "of the one before"
+
+
+def test_what_missed_nothing_tells_of_no_beginning() -> None:
+    story = Story(NOW - 1.0)
+    story.recorder.go_on()
+    node = known(peer(online=True))
+    story.nodes[node.stable_id] = node
+    assert story.tell(snapshot(peer(online=True))) == Recorded()
+    (gone,) = story.tell(upserted(peer(online=False))).occurrences
+    assert (gone.kind, gone.after) == (Happening.NODE_OFFLINE, None)
+
+
+@pytest.mark.parametrize(("epoch", "told"), [(1, []), (2, ["netmap_fresh"]), (0, ["netmap_fresh"])])
+def test_a_netmap_that_is_fresh_as_before_a_gap_has_not_become_so(epoch: int, told: list[str]) -> None:
+    story = Story()
+    story.recorder = Recorder(NOW - 60.0, fresh_epoch=epoch)
+    assert snapshot().epoch == 1
+    recorded = story.tell(snapshot())
+    assert kinds(recorded) == told
+    assert [(one.lane, one.state) for one in recorded.entered] == [(LaneOf.NETMAP, "fresh")]
+    assert kinds(story.tell(state("stale"), NOW + 1)) == ["netmap_stale"]
+    assert kinds(story.tell(snapshot(), NOW + 2)) == ["netmap_fresh"]

@@ -182,14 +182,18 @@ def test_the_end_says_since_when_and_who_came_and_went() -> None:
         ([("stale", 20.0, 60.0)], 100.0, "stale since {20} until {60}, not seen since"),
         ([("stale", 0.0, 60.0), ("fresh", 60.0, 100.0)], 100.0, "fresh since {60}"),
         ([("fresh", 0.0, 100.0)], 100.0, "fresh since before {0}"),
-        ([("fresh", 10.0, 60.0), ("fresh", 70.0, 100.0)], 100.0, "fresh since {70}"),
+        ([("fresh", 1.0, 2.0), ("fresh", 20.0, 100.0)], 100.0, "fresh since {20} or before"),
+        ([("fresh", 1.0, 2.0), ("fresh", 50.0, 100.0)], 100.0, "fresh since {50}"),
     ],
 )
 def test_what_was_not_seen_until_the_end_is_not_said_of_it(
     netmap: list[tuple[str, float, float]], until: float, told: str
 ) -> None:
     spans = [Span(begins, ends, state) for state, begins, ends in netmap]
-    shown = lines(answer(netmap=spans, window=Interval(0.0, until)), None, blocks=False, named=False)
+    begun = [(1, Occurrence(at=50.0, kind=Happening.NETMAP_FRESH))]
+    gaps = [Interval(2.0, 20.0)] if len(spans) == 2 else []
+    told_of = answer(netmap=spans, window=Interval(0.0, until), gaps=gaps, occurrences=begun)
+    shown = lines(told_of, None, blocks=False, named=False)
     wanted = re.sub(
         r"{(\d+)}",
         lambda found: f"{datetime.datetime.fromtimestamp(float(found[1])):%Y-%m-%d %H:%M:%S}",  # noqa: DTZ006

@@ -44,8 +44,14 @@ export function summary(model, window, now, said) {
   if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, unseen >= 60_000 ? "bad" : "");
   if (model.connection !== null) {
     const lived = model.connection.filter((one) => one.state === "session" && overlaps(one, window));
-    // One that lives on over a gap is still the same.
-    const sessions = new Set(lived.map(({detail}) => `${detail.pid} ${detail.generation}`)).size;
+    // One that lives on over a gap is still the same, and who found it there does not know its number.
+    const numbers = new Map();
+    for (const {detail: {generation, pid, session}} of lived) {
+      const process = `${pid} ${generation}`;
+      numbers.set(process, (numbers.get(process) ?? new Set()).add(session));
+    }
+    let sessions = 0;
+    for (const known of numbers.values()) sessions += Math.max(1, known.size - known.has(undefined));
     add(counted(sessions, "session"), sessions === 0 ? "bad" : "");
   }
   const silent = within.filter((one) => one.kind === "silence_detected").length;
