@@ -207,10 +207,16 @@ class HistoryStore:
             (self.tailnet, node.stable_id, node.name, _json(node), node.due),
         )
 
-    def close_unseen(self, until: float) -> None:
-        """Nothing is seen from then on, and what is open ends there. Raises BrokenHistory or NoRoom."""
+    def close_unseen(self, until: float, *, now: float | None = None) -> None:
+        """Nothing is seen from then on, and what is open ends there. Raises BrokenHistory or NoRoom.
+
+        `now`: of a clock that was set meanwhile; it is seen that it is as late as that.
+        """
         with self._told("write"), self._transaction():
-            self._db.execute("UPDATE seen SET until = max(until, ?) WHERE tailnet = ?", (until, self.tailnet))
+            self._db.execute(
+                "UPDATE seen SET until = coalesce(?, max(until, ?)) WHERE tailnet = ?",
+                (now, until, self.tailnet),
+            )
             self._db.execute(
                 "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND until IS NULL",
                 (until, self.tailnet),
@@ -408,11 +414,11 @@ class HistoryStore:
     def spans(
         self, lane: LaneOf, since: float, until: float, subject: str | None = None
     ) -> dict[str, list[Span]]:
-        """By subject, those that overlap this time, in order; one that is open ends at `until`."""
+        """By subject, those that overlap this time, as they were written; one that is open ends at `until`."""
         rows = self._rows(
             "SELECT subject, since, coalesce(until, ?), state, detail FROM span"
             " WHERE tailnet = ? AND lane = ? AND since < ? AND coalesce(until, ?) > ?"
-            " AND (? IS NULL OR subject = ?) ORDER BY since, id",
+            " AND (? IS NULL OR subject = ?) ORDER BY id",
             (until, self.tailnet, lane, until, until, since, subject, subject),
         )
         out: dict[str, list[Span]] = {}

@@ -16,6 +16,7 @@ from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, as
 from netmap_actors.history.occurrences import Happening, Numbered
 from netmap_actors.history.questions import MAX_QUESTION, reply, reply_to
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
+from netmap_actors.history_writer.clock_steps import ClockSteps
 from netmap_actors.history_writer.last_seen import BRIDGED, LastSeen, missed_nothing, seen_until
 from netmap_actors.history_writer.recorder import Recorder
 from netmap_actors.history_writer.waiting import WaitingQuestions
@@ -26,6 +27,8 @@ from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import ActorName, Trust
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netmap_actors.boot import Boot
     from netmap_actors.clock import Clock
     from netmap_actors.history.answers import Answer, HistoryQuestion
@@ -75,6 +78,7 @@ class HistoryKeeper(ActorBase):
         """When the history before was last known to have all, UNIX seconds; None: there was none."""
         self._marked: tuple[int, int] | None = None
         """(epoch, seq) of the netmap then, while the publisher is awaited to say whether anything was missed since."""
+        self._clock_steps = ClockSteps()
         self._begin_due = self.loop.deadline(self._begin)
         self._due = self.loop.deadline(self._on_bus)
         self._flush_due = self.loop.deadline(self._flush)
@@ -115,6 +119,7 @@ class HistoryKeeper(ActorBase):
         self.ready()
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
+        self._look_at_clock()
         match envelope.WhichOneof("body"):
             case "occurred":
                 self._happened(envelope.occurred)
@@ -126,6 +131,7 @@ class HistoryKeeper(ActorBase):
                 self.log.warning("unexpected_message", body=other)
 
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
+        self._look_at_clock()
         self._mark_seen()
         heartbeat.counters["history_written"] = self._written
         heartbeat.counters["history_failures"] = self._failed
@@ -138,22 +144,17 @@ class HistoryKeeper(ActorBase):
             self._begin()
         if self._store is not None:
             self._flush()
-            if self._store is not None:
-                self._end(self._store)
+            try:
+                if self._store is not None:
+                    self._store.close_unseen(self.clock.wall())
+            except (BrokenHistory, NoRoom) as error:
+                self.log.warning("history_not_written", detail=str(error))
         self._close_store()
         if self._limit is not None:
             self._limit.close()
         for one in self._subscriber.sockets:
             self.loop.unwatch(one)
         self._subscriber.close()
-
-    def _end(self, store: HistoryStore) -> None:
-        """Nothing is seen from now on."""
-        now = self.clock.wall()
-        try:
-            store.close_unseen(now)
-        except (BrokenHistory, NoRoom) as error:
-            self.log.warning("history_not_written", detail=str(error))
 
     # The file
 
@@ -174,16 +175,12 @@ class HistoryKeeper(ActorBase):
         except (NoRoom, OSError, ConfigurationError) as error:
             self._cannot(str(error))
             return
-        if self._goes_on and self._marked != (0, 0) and now - (self._blind or 0.0) <= BRIDGED:
+        again = self.boot.generation > 1 or self._failed > 0
+        if again and self._marked != (0, 0) and now - (self._blind or 0.0) <= BRIDGED:
             self._begin_due.set(self.loop.now() + ANSWER)
         else:
             self._begin()
         self._on_bus()
-
-    @property
-    def _goes_on(self) -> bool:
-        """There was one before in this run."""
-        return self.boot.generation > 1 or self._failed > 0
 
     def _begin(self) -> None:
         """What was not seen until now is a gap, unless there was nothing to see."""
@@ -193,15 +190,14 @@ class HistoryKeeper(ActorBase):
             return
         now, blind = self.clock.wall(), self._blind
         whole = blind is not None and missed_nothing(marked, self._fresh(), blind_for=now - blind)
-        moved = None
-        try:
+        before = None
+        with self._writing():
             if blind is not None and not whole:
                 self._store.close_unseen(blind)
             before = self._store.of_server(self._settings.server)
-            moved = None if before is None else (before, self._settings.server)
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
+        if self._seen is None:
+            return  # closed
+        moved = None if before is None else (before, self._settings.server)
         self.healed(CONDITION)
         self._recorder = Recorder(blind, self._kept, moved, marked[0])
         self._opened += 1
@@ -212,10 +208,28 @@ class HistoryKeeper(ActorBase):
         self._keep(self._recorder.begin(now, generation=self.boot.generation))
         if self._failed > 0:
             self._see_again()
-        if self._goes_on:
+        if self.boot.generation > 1 or self._failed > 0:
             # The first one is told of every process from its start on; later ones ask what there is.
-            self._token += 1
-            self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
+            self._ask_what_stands()
+
+    def _ask_what_stands(self) -> None:
+        self._token += 1
+        self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
+
+    def _look_at_clock(self) -> None:
+        """A clock that is set ends what was seen by the one before, and what holds begins anew."""
+        before, wall, after = self.clock.boottime(), self.clock.wall(), self.clock.boottime()
+        step = self._clock_steps.look(before, wall, after)
+        if step is None or self._marked is not None:
+            return
+        self._flush(step.seen_until)
+        if self._store is None:
+            return
+        with self._writing():
+            self._store.close_unseen(step.seen_until, now=step.at)
+            self._keep(self._recorder.clock_stepped(step, generation=self.boot.generation))
+            self._see_again()
+            self._ask_what_stands()
 
     def _fresh(self) -> tuple[int, int]:
         """(epoch, seq) of the netmap as it was heard last; (0, 0): it is not fresh."""
@@ -249,6 +263,13 @@ class HistoryKeeper(ActorBase):
         else:
             self._cannot(str(error))
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (BrokenHistory, NoRoom) as error:
+            self._failed_with(error)
+
     def _cannot(self, why: str) -> None:
         self._failed += 1
         self._close_store()
@@ -279,6 +300,7 @@ class HistoryKeeper(ActorBase):
             return
         if len(asked) != 2:
             return
+        self._look_at_clock()
         self._flush()
         who, data = asked
         self._send(who, reply_to(data, lambda question: self._tell_or_wait(who, question)))
@@ -331,18 +353,16 @@ class HistoryKeeper(ActorBase):
     # What happens
 
     def _on_bus(self) -> None:
+        self._look_at_clock()
         events = self._subscriber.poll()
         self._due.set(self.loop.now() + self._subscriber.due_in())
         if self._marked is not None and self._subscriber.store.snapshot().epoch:
             self._begin()
         if self._store is None or self._marked is not None:
             return  # a gap, or a snapshot comes first
-        try:
+        with self._writing():
             for event in events:
                 self._see(event)
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
         shown = self._subscriber.store.snapshot()
         if self._publisher_ended and shown.epoch != self._publisher_ended:
             # Another one, whose answer may have come before anything else of it: then no change of state was seen.
@@ -360,12 +380,9 @@ class HistoryKeeper(ActorBase):
     def _see_again(self) -> None:
         """The netmap as it is, which was told before the file was there to take it."""
         snapshot = self._subscriber.store.snapshot()
-        if self._store is None or snapshot.state == Trust.NONE:
-            return
-        try:
-            self._see(snapshot)
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
+        if self._store is not None and snapshot.state != Trust.NONE:
+            with self._writing():
+                self._see(snapshot)
 
     def _see(self, event: Event) -> None:
         recorded, nodes = self._recorder.netmap(event, self.clock.wall(), self._known, self._everybody)
@@ -419,21 +436,22 @@ class HistoryKeeper(ActorBase):
     def _unwritten(self) -> bool:
         return bool(self._pending or self._nodes)
 
-    def _flush(self) -> None:
+    def _flush(self, now: float | None = None) -> None:
+        """`now`: when it was last seen, where the clock was set since."""
         self._flush_due.set(None)
         if self._store is None or not self._unwritten:
             return
-        now = self.clock.wall()
         if self._store.is_gone():
             self._cannot("cannot write the history: its file was moved or removed")
             return
-        try:
+        with self._writing():
             self._store.write(
-                self._pending, [node or stable_id for stable_id, node in self._nodes.items()], now
+                self._pending,
+                [node or stable_id for stable_id, node in self._nodes.items()],
+                now or self.clock.wall(),
             )
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
+        if self._seen is None:
+            return  # closed
         self._written += sum(len(one.occurrences) for one in self._pending)
         told = max((one.told.number for one in self._pending if one.told is not None), default=0)
         if told:
@@ -451,16 +469,13 @@ class HistoryKeeper(ActorBase):
         if self._store is None:
             return
         now = self.clock.wall()
-        try:
+        with self._writing():
             recorded, nodes = self._recorder.expiring(self._store.due, now)
-            self._know(nodes)
             due = self._store.next_due()
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
-        self._keep(recorded)
-        again = PRUNE_INTERVAL if due is None or due <= now else min(due - now, PRUNE_INTERVAL)
-        self._expiry_due.set(self.loop.now() + again)
+            self._know(nodes)
+            self._keep(recorded)
+            again = PRUNE_INTERVAL if due is None or due <= now else min(due - now, PRUNE_INTERVAL)
+            self._expiry_due.set(self.loop.now() + again)
 
     def _on_expiry(self) -> None:
         # The file is looked at, which has to have what was told last; once it is written it is looked at, too.
@@ -470,23 +485,15 @@ class HistoryKeeper(ActorBase):
             self._look_at_expiry()
 
     def _look_at_size(self) -> None:
-        try:
-            large = self._store is not None and self._store.size() > self._settings.max_bytes
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
-        if large:
-            self._prune()
+        with self._writing():
+            if self._store is not None and self._store.size() > self._settings.max_bytes:
+                self._prune()
 
     def _prune(self) -> None:
         """Drop a part of what is too old or too much; the rest in later turns."""
         if self._store is None:
             return
         before = self.clock.wall() - self._settings.keep
-        try:
-            more = self._store.prune(before, self._settings.max_bytes)
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
-        if more:
-            self.loop.call_soon(self._prune)
+        with self._writing():
+            if self._store.prune(before, self._settings.max_bytes):
+                self.loop.call_soon(self._prune)

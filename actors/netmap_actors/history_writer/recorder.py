@@ -28,6 +28,7 @@ from netmap_actors.wire.vocabulary import ActorName, Trust
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from netmap_actors.history_writer.clock_steps import ClockStep
     from netmap_actors.subscriber.events import Event
 
 __all__ = ["Recorder", "known"]
@@ -108,6 +109,16 @@ class Recorder:
         )
         self._begins = self._begins or self._moved is not None
         return Recorded(gap, (Entered(LaneOf.RUN, "", "running", at, detail),))
+
+    def clock_stepped(self, step: ClockStep, **detail: Any) -> Recorded:
+        """The wall clock was set: what holds is seen anew by the clock as it is. The nodes come with a snapshot."""
+        self._began_at = self._trusted_at = step.at
+        self._met = False
+        said = Occurrence(at=step.at, kind=Happening.CLOCK_STEPPED, detail={"by_s": round(step.by, 3)})
+        entered = [Entered(LaneOf.RUN, "", "running", step.at, detail)]
+        if self.trust:
+            entered.append(Entered(LaneOf.NETMAP, "", self.trust, step.at, {}))
+        return Recorded((said,), tuple(entered))
 
     def standing(self, status: Mapping[str, Any], at: float) -> Recorded:
         """What was there already when the history was opened. `status`: the object of `status --json`."""

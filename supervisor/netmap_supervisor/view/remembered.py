@@ -38,6 +38,7 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.LOGIN_NEEDED: {"url": "at "},
     Happening.SILENCE: {"silent_for": "for "},
     Happening.WAKE: {"slept_s": "asleep for "},
+    Happening.CLOCK_STEPPED: {"by_s": "by "},
     Happening.LINK_CHANGED: {"route": "", "before": "before: "},
     Happening.NETMAP_FRESH: {"reason": ""},
     Happening.NETMAP_STALE: {"reason": ""},
@@ -49,7 +50,7 @@ _SHOWN: dict[Happening, dict[str, str]] = {
 }
 """What is shown of the details, and what stands before each; of other kinds everything, by name."""
 _BEGINNINGS = frozenset({Happening.NETMAP_FRESH, Happening.NETMAP_STALE})
-_SPANS = frozenset({"lived_s", "silent_for", "slept_s"})
+_SPANS = frozenset({"lived_s", "silent_for", "slept_s", "by_s"})
 """Details in seconds."""
 _TRUST = {
     "session_started": "a new session",
@@ -218,6 +219,8 @@ def _moment(at: float) -> str:
 
 
 def _long(seconds: float) -> str:
+    if seconds < 0:
+        return f"-{_long(-seconds)}"
     if seconds >= 2 * 86400:
         return f"{seconds / 86400:.1f}d"
     if seconds >= 2 * 3600:

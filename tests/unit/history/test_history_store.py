@@ -86,6 +86,14 @@ def test_what_ended_in_order_was_seen_to_its_end_whatever_else_is_known(store: H
     assert store.seen_until() == NOW + 3600
 
 
+@pytest.mark.parametrize("by", [3 * 86400.0, -3600.0])
+def test_a_clock_that_was_set_ends_what_was_seen_before(store: HistoryStore, by: float) -> None:
+    store.write([entered("online", NOW)], [NODE], NOW + 60)
+    store.close_unseen(NOW + 60, now=NOW + 61 + by)
+    assert store.seen_until() == NOW + 61 + by
+    assert store.spans(LaneOf.NODE, 0.0, NOW + 4 * 86400.0) == {"n1": [Span(NOW, NOW + 60, "online")]}
+
+
 def test_a_node_that_left_is_not_there_and_can_still_be_asked_for(store: HistoryStore) -> None:
     store.write([], [NODE], NOW)
     store.write([happened(NOW + 1, Happening.NODE_LEFT)], ["n1"], NOW + 1)

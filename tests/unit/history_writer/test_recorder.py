@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Numbered, Recorded
+from netmap_actors.history_writer.clock_steps import ClockStep
 from netmap_actors.history_writer.recorder import Recorder, known
 from netmap_actors.rfc3339 import stamp
 from netmap_actors.subscriber import PeerRemoved, StateChanged
@@ -344,3 +345,19 @@ def test_a_netmap_that_is_fresh_as_before_a_gap_has_not_become_so(epoch: int, to
     assert [(one.lane, one.state) for one in recorded.entered] == [(LaneOf.NETMAP, "fresh")]
     assert kinds(story.tell(state("stale"), NOW + 1)) == ["netmap_stale"]
     assert kinds(story.tell(snapshot(), NOW + 2)) == ["netmap_fresh"]
+
+
+def test_a_clock_that_is_set_tells_what_holds_again_and_of_nobody() -> None:
+    story = Story()
+    story.tell(snapshot(peer(online=True)))
+    recorded = story.recorder.clock_stepped(ClockStep(NOW, NOW + 3 * 86400.0, 3 * 86400.0), generation=1)
+    assert [(one.kind, one.at, one.detail) for one in recorded.occurrences] == [
+        (Happening.CLOCK_STEPPED, NOW + 3 * 86400.0, {"by_s": 3 * 86400.0})
+    ]
+    assert {(one.lane, one.state) for one in recorded.entered} == {
+        (LaneOf.RUN, "running"),
+        (LaneOf.NETMAP, "fresh"),
+    }
+    again = story.tell(snapshot(peer(online=True)), NOW + 3 * 86400.0)
+    assert again.occurrences == ()
+    assert [(one.subject, one.state) for one in again.entered] == [("n1", "online")]

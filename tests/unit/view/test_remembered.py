@@ -216,6 +216,8 @@ def test_what_was_told_late_stands_where_it_belongs() -> None:
     [
         (Happening.SILENCE, {"silent_for": 130.2}, "for 2m"),
         (Happening.WAKE, {"slept_s": 7200.0}, "asleep for 2.0h"),
+        (Happening.CLOCK_STEPPED, {"by_s": 3 * 86400.0}, "by 3.0d"),
+        (Happening.CLOCK_STEPPED, {"by_s": -7200.0}, "by -2.0h"),
         (Happening.SESSION_ENDED, {"reason": "silence", "lived_s": 5.04}, "silence, after 5s"),
         (Happening.NETMAP_STALE, {"reason": "publisher_ended"}, "the publisher ended"),
         (Happening.NETMAP_STALE, {"reason": "of_later"}, "of later"),
