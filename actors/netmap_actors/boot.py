@@ -219,6 +219,8 @@ class HistorySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of the file; the oldest goes first."""
     socket_group: str = ""
     """Group that may ask; empty: only the owner."""
+    server: str = ""
+    """The control server's name among those of the state directory: nodes of another one are others."""
     tailnet: str = "default"
 
 

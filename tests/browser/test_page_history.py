@@ -118,6 +118,35 @@ def test_since_when_it_is_true_the_publisher_says_where_the_history_has_not_seen
     assert found == f"{netmap[-1][0]} since {since}"
 
 
+@pytest.mark.parametrize(
+    ("ends", "now", "said", "told"),
+    [
+        (900, 900, None, "fresh since 01:01:40"),
+        (600, 900, None, "fresh since 01:01:40 until 01:10:00, not seen since"),
+        (900, 900 + 3600, None, "fresh since 01:01:40 until 01:15:00, not seen since"),
+        (600, 900, {"state": "fresh", "state_since": at(100)}, "fresh since 01:01:40"),
+        (600, 900, {"state": "fresh", "state_since": at(800)}, "until 01:10:00, not seen since"),
+        (600, 900, {"state": "stale", "state_since": at(100)}, "until 01:10:00, not seen since"),
+    ],
+    ids=["seen", "a gap", "no answer for an hour", "the publisher says so", "anew", "no longer"],
+)
+def test_what_was_not_seen_until_now_is_not_said_of_it(
+    evaluate: Evaluate, ends: float, now: float, said: dict[str, str] | None, told: str
+) -> None:
+    spans = [span(0, 100, "stale"), span(100, ends, "fresh")]
+    gaps = [{"since": at(ends), "until": at(900)}] if ends < 900 else []
+    found = evaluate(
+        "return summing.summary(models.parsed(given.answer), given.window, given.now, given.said).trust;",
+        {
+            "answer": answer(0, 900, netmap=spans, gaps=gaps),
+            "window": WINDOW,
+            "now": now * 1000,
+            "said": said,
+        },
+    )
+    assert found.endswith(told)
+
+
 def test_a_session_that_lives_on_over_a_gap_is_one(evaluate: Evaluate) -> None:
     spans = [span(0, 300, "session", pid=7, generation=1), span(320, 600, "session", pid=7, generation=1)]
     told = answer(0, 900, connection=[*spans, span(700, 900, "session", pid=9, generation=2)])
@@ -126,6 +155,33 @@ def test_a_session_that_lives_on_over_a_gap_is_one(evaluate: Evaluate) -> None:
         {"answer": told, "window": WINDOW},
     )
     assert found == "2 sessions"
+
+
+@pytest.mark.parametrize(
+    ("details", "sessions"),
+    [
+        ([{"pid": 7, "generation": 1, "session": 1}, {"pid": 7, "generation": 1}], "1 session"),
+        ([{"pid": 7, "generation": 1}, {"pid": 7, "generation": 1}], "1 session"),
+        (
+            [{"pid": 7, "generation": 1, "session": 1}, {"pid": 7, "generation": 1, "session": 2}],
+            "2 sessions",
+        ),
+        (
+            [{"pid": 7, "generation": 1, "session": 1}, {"pid": 9, "generation": 2, "session": 1}],
+            "2 sessions",
+        ),
+    ],
+    ids=["found again", "found twice", "one after the other", "of two processes"],
+)
+def test_sessions_are_counted_not_their_spans(
+    evaluate: Evaluate, details: list[dict[str, int]], sessions: str
+) -> None:
+    spans = [span(300 * n, 300 * n + 250, "session", **detail) for n, detail in enumerate(details)]
+    found = evaluate(
+        "return summing.summary(models.parsed(given.answer), given.window, 0).parts[0].text;",
+        {"answer": answer(0, 900, connection=spans), "window": WINDOW},
+    )
+    assert found == sessions
 
 
 def test_before_the_first_word_of_a_history_nothing_was_missed(evaluate: Evaluate) -> None:

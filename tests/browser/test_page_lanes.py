@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from tests.support.browser.history_answers import Evaluate
 
 KINDS = (
-    "run_started", "stopping", "gap", "netmap_fresh", "netmap_stale", "login_needed", "map_session_started",
-    "session_ended", "silence_detected", "wake_detected", "degraded", "actor_started", "actor_exited", "node_joined",
-    "node_left", "node_online", "node_offline", "node_renamed", "a_kind_of_tomorrow",
+    "run_started", "stopping", "gap", "clock_stepped", "netmap_fresh", "netmap_stale", "login_needed",
+    "a_kind_of_tomorrow", "map_session_started", "session_ended", "silence_detected", "wake_detected", "degraded",
+    "actor_started", "actor_exited", "node_joined", "node_left", "node_online", "node_offline", "node_renamed",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ INTENDED: set[tuple[str, str]] = {
     ("", "Happening.ACTOR_EXITED"),
     ("", "Happening.ACTOR_STARTED"),
     ("", "Happening.DEGRADED"),
+    ("", "Happening.CLOCK_STEPPED"),
     ("", "Happening.GAP"),
     ("", "Happening.HEALED"),
     ("", "Happening.LINK_CHANGED"),

@@ -12,7 +12,7 @@ import msgspec
 
 from netmap_actors.errors import NetmapError
 from netmap_actors.history.occurrences import Happening, LaneOf, Occurrence
-from netmap_actors.history.spans import Interval, Span, cut, gaps, joined
+from netmap_actors.history.spans import Interval, Span, cut, gaps, joined, settled
 from netmap_actors.history.store import HistoryStore
 from netmap_actors.rfc3339 import stamp
 from netmap_actors.wire.vocabulary import Trust
@@ -203,13 +203,13 @@ def _with_lanes(answer: Answer, store: HistoryStore, subjects: list[str], until:
     window = answer.window
     runs = store.spans(LaneOf.RUN, window.since, until).get("", [])
     written = joined(Interval(span.since, span.until) for span in runs)
-    netmap = cut(store.spans(LaneOf.NETMAP, window.since, until).get("", []), written)
+    netmap = cut(settled(store.spans(LaneOf.NETMAP, window.since, until).get("", [])), written)
     fresh = joined(Interval(span.since, span.until) for span in netmap if span.state == Trust.FRESH)
-    connection = cut(store.spans(LaneOf.CONNECTION, window.since, until).get("", []), written)
+    connection = cut(settled(store.spans(LaneOf.CONNECTION, window.since, until).get("", [])), written)
     names = store.names()
     lanes = store.spans(LaneOf.NODE, window.since, until)
     nodes = [
-        NodeLane(stable_id, names.get(stable_id, stable_id), cut(spans, fresh))
+        NodeLane(stable_id, names.get(stable_id, stable_id), cut(settled(spans), fresh))
         for stable_id, spans in lanes.items()
         if not subjects or stable_id in subjects
     ]
@@ -227,7 +227,7 @@ def _last_seen(directory: Path) -> float:
         data = (directory / SEEN_FILE).read_bytes()
     except OSError:
         return 0.0
-    return float(struct.unpack("<d", data)[0]) if len(data) == 8 else 0.0
+    return float(struct.unpack_from("<d", data)[0]) if len(data) >= 8 else 0.0
 
 
 def _interval(interval: Interval) -> dict[str, Any]:

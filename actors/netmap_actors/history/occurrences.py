@@ -28,6 +28,8 @@ class Happening(enum.StrEnum):
     RUN_STOPPED = "stopping"
     GAP = "gap"
     """Nothing was seen before this, since `after`."""
+    CLOCK_STEPPED = "clock_stepped"
+    """The wall clock of this machine was set; times before are of the clock as it was."""
     NETMAP_FRESH = "netmap_fresh"
     NETMAP_STALE = "netmap_stale"
     LOGIN_NEEDED = "login_needed"
@@ -61,7 +63,7 @@ class Happening(enum.StrEnum):
 LOGGED: Final = {
     str(one): one
     for one in Happening
-    if not one.startswith(("node_", "netmap_", "gap")) or one is Happening.NODE_REMOVED
+    if not one.startswith(("node_", "netmap_", "gap", "clock_")) or one is Happening.NODE_REMOVED
 }
 """Events of the Supervisor's log that are kept."""
 

@@ -71,6 +71,13 @@ ALTER TABLE node ADD COLUMN due REAL;
 CREATE INDEX node_by_due ON node (tailnet, due) WHERE due IS NOT NULL AND left_at IS NULL;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SECOND)
+_THIRD = """
+CREATE TABLE server (
+  tailnet TEXT PRIMARY KEY,
+  name TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SECOND, _THIRD)
 """Number N leads from version N to N + 1; version 0 is an empty file."""
 VERSION: Final = len(MIGRATIONS)

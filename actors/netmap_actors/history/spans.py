@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Interval", "Span", "cut", "gaps", "joined"]
+__all__ = ["Interval", "Span", "cut", "gaps", "joined", "settled"]
 
 
 class Interval(NamedTuple):
@@ -42,6 +42,20 @@ def joined(intervals: Iterable[Interval]) -> list[Interval]:
         else:
             out.append(interval)
     return out
+
+
+def settled(spans: Iterable[Span]) -> list[Span]:
+    """In order. `spans`: as they were written; where a clock that was set back makes them overlap, the later counts."""
+    out: list[Span] = []
+    reach = 0.0
+    for span in spans:
+        if span.since < reach:
+            parts = [(one, one.since, min(one.until, span.since)) for one in out]
+            parts += [(one, max(one.since, span.until), one.until) for one in out]
+            out = [one._replace(since=since, until=until) for one, since, until in parts if since < until]
+        out.append(span)
+        reach = max(reach, span.until)
+    return sorted(out, key=lambda one: one[:3])
 
 
 def cut(spans: Iterable[Span], seen: Sequence[Interval]) -> list[Span]:

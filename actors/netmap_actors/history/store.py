@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.errors import ConfigurationError
+from netmap_actors.history.control_servers import SET_ASIDE, TAKE_BACK
 from netmap_actors.history.occurrences import LOGGED, Happening, KnownNode, LaneOf, Occurrence
 from netmap_actors.history.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from netmap_actors.history.spans import Span
@@ -206,14 +207,38 @@ class HistoryStore:
             (self.tailnet, node.stable_id, node.name, _json(node), node.due),
         )
 
-    def close_unseen(self, until: float) -> None:
-        """Nothing is seen from then on, and what is open ends there. Raises BrokenHistory or NoRoom."""
+    def close_unseen(self, until: float, *, now: float | None = None) -> None:
+        """Nothing is seen from then on, and what is open ends there. Raises BrokenHistory or NoRoom.
+
+        `now`: of a clock that was set meanwhile; it is seen that it is as late as that.
+        """
         with self._told("write"), self._transaction():
-            self._db.execute("UPDATE seen SET until = max(until, ?) WHERE tailnet = ?", (until, self.tailnet))
+            self._db.execute(
+                "UPDATE seen SET until = coalesce(?, max(until, ?)) WHERE tailnet = ?",
+                (now, until, self.tailnet),
+            )
             self._db.execute(
                 "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND until IS NULL",
                 (until, self.tailnet),
             )
+
+    def of_server(self, name: str) -> str | None:
+        """What comes from now on is of this control server; the one of what is there, if that is another.
+
+        A control server's ids are its own: those of another one's nodes end with its name from now on, "n1@…", and none
+        of these is there. Those of this one, which were set aside so before, are as they were. Raises BrokenHistory or
+        NoRoom.
+        """
+        rows = self._rows("SELECT name FROM server WHERE tailnet = ?", (self.tailnet,))
+        before = rows[0][0] if rows else None
+        if before == name:
+            return None
+        with self._told("write"), self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO server VALUES (?, ?)", (self.tailnet, name))
+            for statements, server in ((SET_ASIDE, before), (TAKE_BACK, name)):
+                for statement in statements if before is not None else ():
+                    self._db.execute(statement, {"1": self.tailnet, "2": f"@{server}"})
+        return before
 
     def prune(self, before: float, most_bytes: int) -> bool:
         """Drop some of what ended before, and of the oldest while the file is larger; True: there is more to drop.
@@ -389,11 +414,11 @@ class HistoryStore:
     def spans(
         self, lane: LaneOf, since: float, until: float, subject: str | None = None
     ) -> dict[str, list[Span]]:
-        """By subject, those that overlap this time, in order; one that is open ends at `until`."""
+        """By subject, those that overlap this time, as they were written; one that is open ends at `until`."""
         rows = self._rows(
             "SELECT subject, since, coalesce(until, ?), state, detail FROM span"
             " WHERE tailnet = ? AND lane = ? AND since < ? AND coalesce(until, ?) > ?"
-            " AND (? IS NULL OR subject = ?) ORDER BY since, id",
+            " AND (? IS NULL OR subject = ?) ORDER BY id",
             (until, self.tailnet, lane, until, until, since, subject, subject),
         )
         out: dict[str, list[Span]] = {}

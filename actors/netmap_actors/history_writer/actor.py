@@ -16,7 +16,8 @@ from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, as
 from netmap_actors.history.occurrences import Happening, Numbered
 from netmap_actors.history.questions import MAX_QUESTION, reply, reply_to
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
-from netmap_actors.history_writer.last_seen import LastSeen, seen_until
+from netmap_actors.history_writer.clock_steps import ClockSteps
+from netmap_actors.history_writer.last_seen import BRIDGED, LastSeen, missed_nothing, seen_until
 from netmap_actors.history_writer.recorder import Recorder
 from netmap_actors.history_writer.waiting import WaitingQuestions
 from netmap_actors.process.actor_base import ActorBase
@@ -26,6 +27,8 @@ from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import ActorName, Trust
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netmap_actors.boot import Boot
     from netmap_actors.history.answers import Answer, HistoryQuestion
     from netmap_actors.history.occurrences import KnownNode, Recorded
@@ -40,6 +43,8 @@ MOMENT = 1.0
 CHECK_INTERVAL = 60.0
 """Seconds after which it is asked whether a change was missed, if none came. The Supervisor tells when the publisher
 has ended, so that nobody is woken by heartbeats."""
+ANSWER = 2.0
+"""Seconds for the publisher to say what there is; then what was not seen is a gap."""
 OPEN_AGAIN = 10.0
 """Seconds between two tries to write, once that failed."""
 ASK_AGAIN = 5.0
@@ -68,6 +73,12 @@ class HistoryKeeper(ActorBase):
         self._store: HistoryStore | None = None
         self._seen: LastSeen | None = None
         self._recorder = Recorder(None)
+        self._blind: float | None = None
+        """When the history before was last known to have all, UNIX seconds; None: there was none."""
+        self._marked: tuple[int, int] | None = None
+        """(epoch, seq) of the netmap then, while the publisher is awaited to say whether anything was missed since."""
+        self._clock_steps = ClockSteps()
+        self._begin_due = self.loop.deadline(self._begin)
         self._due = self.loop.deadline(self._on_bus)
         self._flush_due = self.loop.deadline(self._flush)
         self._expiry_due = self.loop.deadline(self._on_expiry)
@@ -107,6 +118,7 @@ class HistoryKeeper(ActorBase):
         self.ready()
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
+        self._look_at_clock()
         match envelope.WhichOneof("body"):
             case "occurred":
                 self._happened(envelope.occurred)
@@ -118,6 +130,7 @@ class HistoryKeeper(ActorBase):
                 self.log.warning("unexpected_message", body=other)
 
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
+        self._look_at_clock()
         self._mark_seen()
         heartbeat.counters["history_written"] = self._written
         heartbeat.counters["history_failures"] = self._failed
@@ -126,10 +139,15 @@ class HistoryKeeper(ActorBase):
                 heartbeat.counters["history_bytes"] = self._store.size()
 
     def teardown(self) -> None:
+        if self._marked is not None:
+            self._begin()
         if self._store is not None:
             self._flush()
-            if self._store is not None:
-                self._end(self._store)
+            try:
+                if self._store is not None:
+                    self._store.close_unseen(self.clock.wall())
+            except (BrokenHistory, NoRoom) as error:
+                self.log.warning("history_not_written", detail=str(error))
         self._close_store()
         if self._limit is not None:
             self._limit.close()
@@ -137,27 +155,18 @@ class HistoryKeeper(ActorBase):
             self.loop.unwatch(one)
         self._subscriber.close()
 
-    def _end(self, store: HistoryStore) -> None:
-        """Nothing is seen from now on."""
-        now = self.clock.wall()
-        try:
-            store.close_unseen(now)
-        except (BrokenHistory, NoRoom) as error:
-            self.log.warning("history_not_written", detail=str(error))
-
     # The file
 
     def _open(self) -> None:
-        """Begin to write; what was not seen until now is a gap. Tried again when it cannot."""
-        now, again = self.clock.wall(), self._failed > 0
+        """Begin to write. Tried again when it cannot."""
+        now = self.clock.wall()
         path = self._directory / HISTORY_FILE
         try:
             self._store = HistoryStore(path, self._settings.tailnet)
             self._seen = LastSeen(self._directory / SEEN_FILE)
             booted = now - self.clock.boottime()
-            blind = seen_until(self._store.seen_until(), self._seen.at, booted=booted, now=now)
-            if blind is not None:
-                self._store.close_unseen(blind)
+            self._blind = seen_until(self._store.seen_until(), self._seen.at, booted=booted, now=now)
+            self._marked = (0, 0) if self._blind is None else self._seen.fresh
             self._kept = self._store.told_up_to(self.boot.run)
         except BrokenHistory as error:
             self._broken(str(error))
@@ -165,18 +174,66 @@ class HistoryKeeper(ActorBase):
         except (NoRoom, OSError, ConfigurationError) as error:
             self._cannot(str(error))
             return
+        again = self.boot.generation > 1 or self._failed > 0
+        if again and self._marked != (0, 0) and now - (self._blind or 0.0) <= BRIDGED:
+            self._begin_due.set(self.loop.now() + ANSWER)
+        else:
+            self._begin()
+        self._on_bus()
+
+    def _begin(self) -> None:
+        """What was not seen until now is a gap, unless there was nothing to see."""
+        marked, self._marked = self._marked or (0, 0), None
+        self._begin_due.set(None)
+        if self._store is None:
+            return
+        now, blind = self.clock.wall(), self._blind
+        whole = blind is not None and missed_nothing(marked, self._fresh(), blind_for=now - blind)
+        before = None
+        with self._writing():
+            if blind is not None and not whole:
+                self._store.close_unseen(blind)
+            before = self._store.of_server(self._settings.server)
+        if self._seen is None:
+            return  # closed
+        moved = None if before is None else (before, self._settings.server)
         self.healed(CONDITION)
-        self._recorder = Recorder(blind, self._kept)
+        self._recorder = Recorder(blind, self._kept, moved, marked[0])
         self._opened += 1
         self._ask_supervisor()
+        if whole:
+            self._recorder.go_on()
+            return
         self._keep(self._recorder.begin(now, generation=self.boot.generation))
-        self._on_bus()
-        if again:
+        if self._failed > 0:
             self._see_again()
-        if self.boot.generation > 1 or again:
+        if self.boot.generation > 1 or self._failed > 0:
             # The first one is told of every process from its start on; later ones ask what there is.
-            self._token += 1
-            self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
+            self._ask_what_stands()
+
+    def _ask_what_stands(self) -> None:
+        self._token += 1
+        self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
+
+    def _look_at_clock(self) -> None:
+        """A clock that is set ends what was seen by the one before, and what holds begins anew."""
+        before, wall, after = self.clock.boottime(), self.clock.wall(), self.clock.boottime()
+        step = self._clock_steps.look(before, wall, after)
+        if step is None or self._marked is not None:
+            return
+        self._flush(step.seen_until)
+        if self._store is None:
+            return
+        with self._writing():
+            self._store.close_unseen(step.seen_until, now=step.at)
+            self._keep(self._recorder.clock_stepped(step, generation=self.boot.generation))
+            self._see_again()
+            self._ask_what_stands()
+
+    def _fresh(self) -> tuple[int, int]:
+        """(epoch, seq) of the netmap as it was heard last; (0, 0): it is not fresh."""
+        shown = self._subscriber.store.snapshot()
+        return (shown.epoch, shown.seq) if shown.state == Trust.FRESH else (0, 0)
 
     def _ask_supervisor(self) -> None:
         """To tell what comes after what is kept, and nothing that is under way."""
@@ -205,6 +262,13 @@ class HistoryKeeper(ActorBase):
         else:
             self._cannot(str(error))
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (BrokenHistory, NoRoom) as error:
+            self._failed_with(error)
+
     def _cannot(self, why: str) -> None:
         self._failed += 1
         self._close_store()
@@ -214,6 +278,8 @@ class HistoryKeeper(ActorBase):
 
     def _close_store(self) -> None:
         self._flush_due.set(None)
+        self._begin_due.set(None)
+        self._marked = None
         self._pending.clear()
         self._nodes.clear()
         if self._store is not None:
@@ -233,6 +299,7 @@ class HistoryKeeper(ActorBase):
             return
         if len(asked) != 2:
             return
+        self._look_at_clock()
         self._flush()
         who, data = asked
         self._send(who, reply_to(data, lambda question: self._tell_or_wait(who, question)))
@@ -285,16 +352,16 @@ class HistoryKeeper(ActorBase):
     # What happens
 
     def _on_bus(self) -> None:
+        self._look_at_clock()
         events = self._subscriber.poll()
         self._due.set(self.loop.now() + self._subscriber.due_in())
-        if self._store is None:
-            return  # a gap
-        try:
+        if self._marked is not None and self._subscriber.store.snapshot().epoch:
+            self._begin()
+        if self._store is None or self._marked is not None:
+            return  # a gap, or a snapshot comes first
+        with self._writing():
             for event in events:
                 self._see(event)
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
         shown = self._subscriber.store.snapshot()
         if self._publisher_ended and shown.epoch != self._publisher_ended:
             # Another one, whose answer may have come before anything else of it: then no change of state was seen.
@@ -304,18 +371,17 @@ class HistoryKeeper(ActorBase):
         self._mark_seen()
 
     def _mark_seen(self) -> None:
-        if self._seen is not None and not self._unwritten:
-            self._seen.mark(self.clock.wall())
+        if self._seen is not None and not self._unwritten and self._marked is None:
+            self._seen.mark(
+                self.clock.wall(), self._fresh() if self._recorder.trust == Trust.FRESH else (0, 0)
+            )
 
     def _see_again(self) -> None:
         """The netmap as it is, which was told before the file was there to take it."""
         snapshot = self._subscriber.store.snapshot()
-        if self._store is None or snapshot.state == Trust.NONE:
-            return
-        try:
-            self._see(snapshot)
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
+        if self._store is not None and snapshot.state != Trust.NONE:
+            with self._writing():
+                self._see(snapshot)
 
     def _see(self, event: Event) -> None:
         recorded, nodes = self._recorder.netmap(event, self.clock.wall(), self._known, self._everybody)
@@ -369,21 +435,22 @@ class HistoryKeeper(ActorBase):
     def _unwritten(self) -> bool:
         return bool(self._pending or self._nodes)
 
-    def _flush(self) -> None:
+    def _flush(self, now: float | None = None) -> None:
+        """`now`: when it was last seen, where the clock was set since."""
         self._flush_due.set(None)
         if self._store is None or not self._unwritten:
             return
-        now = self.clock.wall()
         if self._store.is_gone():
             self._cannot("cannot write the history: its file was moved or removed")
             return
-        try:
+        with self._writing():
             self._store.write(
-                self._pending, [node or stable_id for stable_id, node in self._nodes.items()], now
+                self._pending,
+                [node or stable_id for stable_id, node in self._nodes.items()],
+                now or self.clock.wall(),
             )
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
+        if self._seen is None:
+            return  # closed
         self._written += sum(len(one.occurrences) for one in self._pending)
         told = max((one.told.number for one in self._pending if one.told is not None), default=0)
         if told:
@@ -391,8 +458,7 @@ class HistoryKeeper(ActorBase):
             self.tell_supervisor(internal_pb2.OccurrencesKept(number=told))
         self._pending.clear()
         self._nodes.clear()
-        if self._seen is not None:
-            self._seen.mark(now)
+        self._mark_seen()
         self._look_at_size()
         self._look_at_expiry()
         self._tell_waiting()
@@ -402,16 +468,13 @@ class HistoryKeeper(ActorBase):
         if self._store is None:
             return
         now = self.clock.wall()
-        try:
+        with self._writing():
             recorded, nodes = self._recorder.expiring(self._store.due, now)
-            self._know(nodes)
             due = self._store.next_due()
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
-        self._keep(recorded)
-        again = PRUNE_INTERVAL if due is None or due <= now else min(due - now, PRUNE_INTERVAL)
-        self._expiry_due.set(self.loop.now() + again)
+            self._know(nodes)
+            self._keep(recorded)
+            again = PRUNE_INTERVAL if due is None or due <= now else min(due - now, PRUNE_INTERVAL)
+            self._expiry_due.set(self.loop.now() + again)
 
     def _on_expiry(self) -> None:
         # The file is looked at, which has to have what was told last; once it is written it is looked at, too.
@@ -421,23 +484,15 @@ class HistoryKeeper(ActorBase):
             self._look_at_expiry()
 
     def _look_at_size(self) -> None:
-        try:
-            large = self._store is not None and self._store.size() > self._settings.max_bytes
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
-        if large:
-            self._prune()
+        with self._writing():
+            if self._store is not None and self._store.size() > self._settings.max_bytes:
+                self._prune()
 
     def _prune(self) -> None:
         """Drop a part of what is too old or too much; the rest in later turns."""
         if self._store is None:
             return
         before = self.clock.wall() - self._settings.keep
-        try:
-            more = self._store.prune(before, self._settings.max_bytes)
-        except (BrokenHistory, NoRoom) as error:
-            self._failed_with(error)
-            return
-        if more:
-            self.loop.call_soon(self._prune)
+        with self._writing():
+            if self._store.prune(before, self._settings.max_bytes):
+                self.loop.call_soon(self._prune)

@@ -28,6 +28,7 @@ from netmap_actors.wire.vocabulary import ActorName, Trust
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from netmap_actors.history_writer.clock_steps import ClockStep
     from netmap_actors.subscriber.events import Event
 
 __all__ = ["Recorder", "known"]
@@ -65,10 +66,19 @@ def known(peer: Peer) -> KnownNode:
 class Recorder:
     """`seen_until`: when the history last saw anything before now, UNIX seconds; None: it begins today.
 
-    `told`: the last number of this run that it was told.
+    `told`: the last number of this run that it was told. `moved`: the control servers before and now, if they differ:
+    no node was seen before. `fresh_epoch`: of the publisher whose netmap was fresh then; 0: it was not.
     """
 
-    def __init__(self, seen_until: float | None, told: int = 0) -> None:
+    def __init__(
+        self,
+        seen_until: float | None,
+        told: int = 0,
+        moved: tuple[str, str] | None = None,
+        fresh_epoch: int = 0,
+    ) -> None:
+        self._fresh_epoch = fresh_epoch
+        self._moved = moved
         self._told = None if seen_until is None else told
         self._told_at = seen_until or 0.0
         self._began_at = 0.0
@@ -76,17 +86,39 @@ class Recorder:
         """Since when nodes were not seen; what differs at the next fresh netmap happened after that."""
         self._blind = True
         self._begins = seen_until is None
+        """No node was seen before."""
         self._met = False
         """The first netmap of this process has come; what held before it was closed when the process before ended."""
         self.trust = ""
         """none, fresh or stale, as it was recorded last."""
         self._trusted_at = 0.0
 
+    def go_on(self) -> Recorder:
+        """Nothing was missed since then, and what held goes on. The netmap is fresh."""
+        self.trust, self._blind, self._met = Trust.FRESH.value, False, True
+        return self
+
     def begin(self, at: float, **detail: Any) -> Recorded:
         """The history is written again: what was not seen until now is a gap."""
         self._began_at = at
-        gap = () if self._begins else (Occurrence(at=at, kind=Happening.GAP, after=self._blind_since),)
+        why = {"server": {"from": self._moved[0], "to": self._moved[1]}} if self._moved is not None else {}
+        gap = (
+            ()
+            if self._begins
+            else (Occurrence(at=at, kind=Happening.GAP, detail=why, after=self._blind_since),)
+        )
+        self._begins = self._begins or self._moved is not None
         return Recorded(gap, (Entered(LaneOf.RUN, "", "running", at, detail),))
+
+    def clock_stepped(self, step: ClockStep, **detail: Any) -> Recorded:
+        """The wall clock was set: what holds is seen anew by the clock as it is. The nodes come with a snapshot."""
+        self._began_at = self._trusted_at = step.at
+        self._met = False
+        said = Occurrence(at=step.at, kind=Happening.CLOCK_STEPPED, detail={"by_s": round(step.by, 3)})
+        entered = [Entered(LaneOf.RUN, "", "running", step.at, detail)]
+        if self.trust:
+            entered.append(Entered(LaneOf.NETMAP, "", self.trust, step.at, {}))
+        return Recorded((said,), tuple(entered))
 
     def standing(self, status: Mapping[str, Any], at: float) -> Recorded:
         """What was there already when the history was opened. `status`: the object of `status --json`."""
@@ -164,6 +196,10 @@ class Recorder:
             case Snapshot():
                 nodes = self._snapshot(event, at, everybody())
                 trust = self._trusted(event.state, "", event.age_s, at)
+                if event.state == Trust.FRESH and event.epoch == self._fresh_epoch:
+                    # As before the gap: nothing is known to have happened.
+                    trust = trust._replace(occurrences=())
+                self._fresh_epoch = 0
             case StateChanged():
                 nodes, trust = _Nodes(), self._trusted(event.state, event.reason, event.age_s, at)
             case PeerUpserted():

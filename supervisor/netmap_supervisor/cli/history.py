@@ -154,6 +154,9 @@ def command(
     """
     if since >= until:
         raise click.UsageError("cannot show the history: --since is not before --until")
+    until = min(until, SystemClock().wall())  # nothing was seen of what is to come
+    if since >= until:
+        raise click.UsageError("cannot show the history: --since is not in the past")
     question = HistoryQuestion(since=since, until=until, peers=peers, kinds=tuple(map(Happening, kinds)))
     answer = _reading(lambda: _answer(config_file, flags, question))
     if as_json:

@@ -169,6 +169,7 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
                     keep=settings.history_keep,
                     max_bytes=settings.history_size,
                     socket_group=settings.socket_group,
+                    server=self.connection_dir.name,
                 )
             case ActorName.WEBHOOKS:
                 return self._webhooks_settings()

@@ -38,6 +38,7 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.LOGIN_NEEDED: {"url": "at "},
     Happening.SILENCE: {"silent_for": "for "},
     Happening.WAKE: {"slept_s": "asleep for "},
+    Happening.CLOCK_STEPPED: {"by_s": "by "},
     Happening.LINK_CHANGED: {"route": "", "before": "before: "},
     Happening.NETMAP_FRESH: {"reason": ""},
     Happening.NETMAP_STALE: {"reason": ""},
@@ -48,7 +49,8 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.NODE_KEY_EXPIRING: {"expires": "at "},
 }
 """What is shown of the details, and what stands before each; of other kinds everything, by name."""
-_SPANS = frozenset({"lived_s", "silent_for", "slept_s"})
+_BEGINNINGS = frozenset({Happening.NETMAP_FRESH, Happening.NETMAP_STALE})
+_SPANS = frozenset({"lived_s", "silent_for", "slept_s", "by_s"})
 """Details in seconds."""
 _TRUST = {
     "session_started": "a new session",
@@ -117,15 +119,10 @@ def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> It
 
 
 def _outcome(answer: Answer, domain: str) -> Iterator[tuple[str, str]]:
-    """Last, where it is seen without scrolling: since when the netmap is what it is, when it was not true and why, and
-    who came or went; the newest first."""
+    """Last, where it is seen without scrolling: since when the netmap is what it is, or up to when it was seen, when it
+    was not true and why, and who came or went; the newest first."""
     if answer.netmap:
-        last = since = answer.netmap[-1]
-        for span in reversed(answer.netmap):
-            if span.state != last.state or span.until < since.since:
-                break
-            since = span
-        yield "netmap", f"{last.state} since {_moment(since.since)}"
+        yield "netmap", _standing(answer)
     stale = [span for span in answer.netmap if span.state == "stale"]
     if stale:
         told = [
@@ -144,6 +141,24 @@ def _outcome(answer: Answer, domain: str) -> Iterator[tuple[str, str]]:
                 nodes.pop(one.subject, None)
         if nodes:
             yield word, _some([*nodes.values()][: -_MAX_NAMED - 1 : -1], len(nodes))
+
+
+def _standing(answer: Answer) -> str:
+    last = answer.netmap[-1]
+    begun, ended = last.since, answer.window.since
+    for span in reversed(answer.netmap[:-1]):
+        if span.state != last.state or span.until < begun:
+            ended = span.until
+            break
+        begun = span.since
+    since = f"since {'before ' if begun <= answer.window.since else ''}{_moment(begun)}"
+    told = any(one.at == begun and one.kind in _BEGINNINGS for _, one in answer.occurrences)
+    if not told and any(ended <= gap.since and gap.until <= begun for gap in answer.gaps):
+        since += " or before"
+    if last.until >= answer.window.until:
+        return f"{last.state} {since}"
+    # Nobody has seen what came of it.
+    return f"{last.state} {since} until {_moment(last.until)}, not seen since"
 
 
 def _some(told: list[str], count: int) -> str:
@@ -204,6 +219,8 @@ def _moment(at: float) -> str:
 
 
 def _long(seconds: float) -> str:
+    if seconds < 0:
+        return f"-{_long(-seconds)}"
     if seconds >= 2 * 86400:
         return f"{seconds / 86400:.1f}d"
     if seconds >= 2 * 3600:

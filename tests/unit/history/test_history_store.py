@@ -86,6 +86,14 @@ def test_what_ended_in_order_was_seen_to_its_end_whatever_else_is_known(store: H
     assert store.seen_until() == NOW + 3600
 
 
+@pytest.mark.parametrize("by", [3 * 86400.0, -3600.0])
+def test_a_clock_that_was_set_ends_what_was_seen_before(store: HistoryStore, by: float) -> None:
+    store.write([entered("online", NOW)], [NODE], NOW + 60)
+    store.close_unseen(NOW + 60, now=NOW + 61 + by)
+    assert store.seen_until() == NOW + 61 + by
+    assert store.spans(LaneOf.NODE, 0.0, NOW + 4 * 86400.0) == {"n1": [Span(NOW, NOW + 60, "online")]}
+
+
 def test_a_node_that_left_is_not_there_and_can_still_be_asked_for(store: HistoryStore) -> None:
     store.write([], [NODE], NOW)
     store.write([happened(NOW + 1, Happening.NODE_LEFT)], ["n1"], NOW + 1)
@@ -93,6 +101,42 @@ def test_a_node_that_left_is_not_there_and_can_still_be_asked_for(store: History
     assert store.called(["web-1"]) == store.called(["web-1.example.ts.net"]) == store.called(["n1"]) == ["n1"]
     assert store.called(["n1", "web-1", "nobody"]) == ["n1"]
     assert store.called(["web"]) == store.called(["%"]) == store.called(["web_1"]) == []
+
+
+def test_the_nodes_of_another_control_server_are_others(store: HistoryStore) -> None:
+    ended = Recorded((Occurrence(at=NOW, kind=Happening.ACTOR_EXITED, subject="publisher"),))
+    store.write([happened(NOW), entered("online", NOW), ended], [NODE], NOW)
+    assert store.of_server("one-1") is None, "what a file of before has is of the server that comes first"
+    assert (store.of_server("one-1"), store.known("n1")) == (None, NODE)
+
+    store.close_unseen(NOW + 1)
+    assert store.of_server("other-2") == "one-1"
+    assert (store.everybody(), store.next_due()) == ({}, None)
+    store.write([happened(NOW + 2), entered("offline", NOW + 2)], [NODE], NOW + 2)
+    assert [one.subject for _, one in occurrences(store)] == ["n1@one-1", "publisher", "n1"]
+    assert store.spans(LaneOf.NODE, NOW, NOW + 9) == {
+        "n1@one-1": [Span(NOW, NOW + 1, "online")],
+        "n1": [Span(NOW + 2, NOW + 9, "offline")],
+    }
+    assert store.called(["web-1"]) == ["n1", "n1@one-1"]
+    assert store.tags(["n1@one-1", "n1"]) == {"n1@one-1": NODE.tags, "n1": NODE.tags}
+
+    store.close_unseen(NOW + 3)
+    assert store.of_server("one-1") == "other-2"
+    assert store.everybody() == {}, "they were not seen meanwhile"
+    assert [one.subject for _, one in occurrences(store)] == ["n1", "publisher", "n1@other-2"]
+    assert store.called(["n1"]) == ["n1"]
+    store.write([], [NODE], NOW + 4)
+    assert store.everybody() == {"n1": NODE}
+
+
+def test_tailnets_keep_their_control_servers_apart(store: HistoryStore, tmp_path: Path) -> None:
+    other = HistoryStore(tmp_path / "history.sqlite3", "other")
+    for one in (store, other):
+        one.write([happened(NOW)], [NODE], NOW)
+        one.of_server("one-1")
+    assert store.of_server("other-2") == "one-1"
+    assert (store.everybody(), other.everybody()) == ({}, {"n1": NODE})
 
 
 def test_occurrences_are_chosen(store: HistoryStore) -> None:
@@ -209,6 +253,8 @@ def test_a_file_that_the_first_version_wrote_is_read_on(tmp_path: Path) -> None:
     }
     (known,) = store.everybody().values()
     assert (known.stable_id, known.online, known.key_expiry, known.due) == ("n2", False, None, None)
+    assert store.of_server("one-1") is None
+    assert [*store.everybody()] == ["n2"]
     store.write([told(1, NOW + 9)], [], NOW + 9)
     again = HistoryStore(path, "default")
     assert again.identity() == store.identity()

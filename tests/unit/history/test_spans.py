@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.history.spans import Interval, Span, cut, gaps, joined
+from netmap_actors.history.spans import Interval, Span, cut, gaps, joined, settled
 
 MOMENTS = range(40)
 intervals = st.lists(
@@ -59,3 +59,14 @@ def test_gaps_are_what_was_not_seen_of_the_window(given_: list[Interval], one: i
     for moment in MOMENTS:
         inside = covered(window, moment) and not any(covered(interval, moment) for interval in seen)
         assert any(covered(gap, moment) for gap in found) == inside
+
+
+@given(st.lists(st.tuples(st.sampled_from(MOMENTS), st.sampled_from(range(1, 9))), max_size=8))
+def test_of_two_spans_of_one_moment_the_later_written_counts(given_: list[tuple[int, int]]) -> None:
+    """A clock that was set back."""
+    written = [Span(since, since + length, str(n)) for n, (since, length) in enumerate(given_)]
+    found = settled(written)
+    for moment in MOMENTS:
+        last = [span.state for span in written if covered(span, moment)][-1:]
+        assert [span.state for span in found if covered(span, moment)] == last
+    assert all(one.until <= two.since for one, two in itertools.pairwise(found))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Numbered, Recorded
+from netmap_actors.history_writer.clock_steps import ClockStep
 from netmap_actors.history_writer.recorder import Recorder, known
 from netmap_actors.rfc3339 import stamp
 from netmap_actors.subscriber import PeerRemoved, StateChanged
@@ -51,6 +52,19 @@ def test_the_nodes_of_the_first_netmap_have_not_joined_just_now() -> None:
     assert kinds(recorded) == ["netmap_fresh"]
     lanes = {one.subject: one.state for one in recorded.entered if one.lane is LaneOf.NODE}
     assert lanes == {"n1": "online", "n2": "offline", "me": "unknown"}
+
+
+def test_the_nodes_of_another_control_server_have_not_joined_and_those_before_not_left() -> None:
+    story = Story(NOW - 60.0)
+    story.recorder = Recorder(NOW - 60.0, moved=("one-1", "other-2"))
+    (gap,) = story.recorder.begin(NOW - 1.0).occurrences
+    assert (gap.kind, gap.after, gap.detail) == (
+        Happening.GAP,
+        NOW - 60.0,
+        {"server": {"from": "one-1", "to": "other-2"}},
+    )
+    assert kinds(story.tell(snapshot(peer(online=True)))) == ["netmap_fresh"]
+    assert kinds(story.tell(snapshot(peer(online=True), peer(stable_id="n2")), NOW + 1)) == ["node_joined"]
 
 
 @pytest.mark.parametrize(
@@ -309,3 +323,41 @@ def test_the_end_of_the_publisher_is_the_end_of_what_is_seen() -> None:
     assert kinds(story.tell(state("fresh"), NOW + 9)) == ["netmap_fresh"]
     late = story.recorder.happened("actor_exited", {"actor": "publisher", "pid": 3}, NOW + 5)
     assert kinds(late) == ["actor_exited"], "of the one before"
+
+
+def test_what_missed_nothing_tells_of_no_beginning() -> None:
+    story = Story(NOW - 1.0)
+    story.recorder.go_on()
+    node = known(peer(online=True))
+    story.nodes[node.stable_id] = node
+    assert story.tell(snapshot(peer(online=True))) == Recorded()
+    (gone,) = story.tell(upserted(peer(online=False))).occurrences
+    assert (gone.kind, gone.after) == (Happening.NODE_OFFLINE, None)
+
+
+@pytest.mark.parametrize(("epoch", "told"), [(1, []), (2, ["netmap_fresh"]), (0, ["netmap_fresh"])])
+def test_a_netmap_that_is_fresh_as_before_a_gap_has_not_become_so(epoch: int, told: list[str]) -> None:
+    story = Story()
+    story.recorder = Recorder(NOW - 60.0, fresh_epoch=epoch)
+    assert snapshot().epoch == 1
+    recorded = story.tell(snapshot())
+    assert kinds(recorded) == told
+    assert [(one.lane, one.state) for one in recorded.entered] == [(LaneOf.NETMAP, "fresh")]
+    assert kinds(story.tell(state("stale"), NOW + 1)) == ["netmap_stale"]
+    assert kinds(story.tell(snapshot(), NOW + 2)) == ["netmap_fresh"]
+
+
+def test_a_clock_that_is_set_tells_what_holds_again_and_of_nobody() -> None:
+    story = Story()
+    story.tell(snapshot(peer(online=True)))
+    recorded = story.recorder.clock_stepped(ClockStep(NOW, NOW + 3 * 86400.0, 3 * 86400.0), generation=1)
+    assert [(one.kind, one.at, one.detail) for one in recorded.occurrences] == [
+        (Happening.CLOCK_STEPPED, NOW + 3 * 86400.0, {"by_s": 3 * 86400.0})
+    ]
+    assert {(one.lane, one.state) for one in recorded.entered} == {
+        (LaneOf.RUN, "running"),
+        (LaneOf.NETMAP, "fresh"),
+    }
+    again = story.tell(snapshot(peer(online=True)), NOW + 3 * 86400.0)
+    assert again.occurrences == ()
+    assert [(one.subject, one.state) for one in again.entered] == [("n1", "online")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import pytest
@@ -172,6 +173,35 @@ def test_the_end_says_since_when_and_who_came_and_went() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("netmap", "until", "told"),
+    [
+        ([("fresh", 20.0, 100.0)], 100.0, "fresh since {20}"),
+        ([("fresh", 20.0, 96.0)], 100.0, "fresh since {20} until {96}, not seen since"),
+        ([("fresh", 0.0, 96.0)], 100.0, "fresh since before {0} until {96}, not seen since"),
+        ([("stale", 20.0, 60.0)], 100.0, "stale since {20} until {60}, not seen since"),
+        ([("stale", 0.0, 60.0), ("fresh", 60.0, 100.0)], 100.0, "fresh since {60}"),
+        ([("fresh", 0.0, 100.0)], 100.0, "fresh since before {0}"),
+        ([("fresh", 1.0, 2.0), ("fresh", 20.0, 100.0)], 100.0, "fresh since {20} or before"),
+        ([("fresh", 1.0, 2.0), ("fresh", 50.0, 100.0)], 100.0, "fresh since {50}"),
+    ],
+)
+def test_what_was_not_seen_until_the_end_is_not_said_of_it(
+    netmap: list[tuple[str, float, float]], until: float, told: str
+) -> None:
+    spans = [Span(begins, ends, state) for state, begins, ends in netmap]
+    begun = [(1, Occurrence(at=50.0, kind=Happening.NETMAP_FRESH))]
+    gaps = [Interval(2.0, 20.0)] if len(spans) == 2 else []
+    told_of = answer(netmap=spans, window=Interval(0.0, until), gaps=gaps, occurrences=begun)
+    shown = lines(told_of, None, blocks=False, named=False)
+    wanted = re.sub(
+        r"{(\d+)}",
+        lambda found: f"{datetime.datetime.fromtimestamp(float(found[1])):%Y-%m-%d %H:%M:%S}",  # noqa: DTZ006
+        told,
+    )
+    assert f"netmap        {wanted}" in list(shown)
+
+
 def test_what_was_told_late_stands_where_it_belongs() -> None:
     said = [
         (1, Occurrence(at=70.0, kind=Happening.NETMAP_FRESH, detail={"reason": "caught_up"})),
@@ -186,6 +216,8 @@ def test_what_was_told_late_stands_where_it_belongs() -> None:
     [
         (Happening.SILENCE, {"silent_for": 130.2}, "for 2m"),
         (Happening.WAKE, {"slept_s": 7200.0}, "asleep for 2.0h"),
+        (Happening.CLOCK_STEPPED, {"by_s": 3 * 86400.0}, "by 3.0d"),
+        (Happening.CLOCK_STEPPED, {"by_s": -7200.0}, "by -2.0h"),
         (Happening.SESSION_ENDED, {"reason": "silence", "lived_s": 5.04}, "silence, after 5s"),
         (Happening.NETMAP_STALE, {"reason": "publisher_ended"}, "the publisher ended"),
         (Happening.NETMAP_STALE, {"reason": "of_later"}, "of later"),

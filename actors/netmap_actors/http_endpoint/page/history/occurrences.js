@@ -11,6 +11,7 @@ const SHOWN = {
   login_needed: {url: "at "},
   silence_detected: {silent_for: "for "},
   wake_detected: {slept_s: "asleep for "},
+  clock_stepped: {by_s: "seconds: "},
   link_changed: {route: "", before: "before: "},
   netmap_fresh: {reason: ""},
   netmap_stale: {reason: ""},

@@ -18,7 +18,7 @@ import {isOfNode, sentence, toneOf} from "../history/occurrences.js";
 const CONNECTION = "control_connection";
 /** The process whose lane is that of the connection. */
 const OF_NETMAP = new Set([
-  "netmap_fresh", "netmap_stale", "run_started", "stopping", "gap", "degraded", "healed",
+  "netmap_fresh", "netmap_stale", "run_started", "stopping", "gap", "clock_stepped", "degraded", "healed",
 ]);
 
 /**

@@ -44,8 +44,14 @@ export function summary(model, window, now, said) {
   if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, unseen >= 60_000 ? "bad" : "");
   if (model.connection !== null) {
     const lived = model.connection.filter((one) => one.state === "session" && overlaps(one, window));
-    // One that lives on over a gap is still the same.
-    const sessions = new Set(lived.map(({detail}) => `${detail.pid} ${detail.generation}`)).size;
+    // One that lives on over a gap is still the same, and who found it there does not know its number.
+    const numbers = new Map();
+    for (const {detail: {generation, pid, session}} of lived) {
+      const process = `${pid} ${generation}`;
+      numbers.set(process, (numbers.get(process) ?? new Set()).add(session));
+    }
+    let sessions = 0;
+    for (const known of numbers.values()) sessions += Math.max(1, known.size - known.has(undefined));
     add(counted(sessions, "session"), sessions === 0 ? "bad" : "");
   }
   const silent = within.filter((one) => one.kind === "silence_detected").length;
@@ -84,6 +90,9 @@ const MOVES = [
   ["node_key_expiring", "node_key_expired", "whose key expires soon"],
 ];
 /** What happened to nodes, and what undoes it. */
+
+const SILENT = 120_000;
+/** Milliseconds without an answer after which what the history told last is not said of now. */
 
 const NAMED = 5;
 /** So many nodes of each kind are named. */
@@ -128,14 +137,17 @@ function trustOf(model, now, said) {
     since = one.since;
   }
   // The history has not seen it begin; the publisher has.
-  const before = !seen && said?.state === last.state ? Date.parse(said.state_since) : Number.NaN;
-  const knows = before < since;
-  if (knows) since = before;
+  const told = said?.state === last.state ? Date.parse(said.state_since) : Number.NaN;
+  const knows = !seen && told < since;
+  if (knows) since = told;
+  const silent = now - model.until > SILENT;
+  const ended = silent || (last.until < model.until && !(told <= last.until));
+  const until = ended ? ` until ${local(last.until, now)}, not seen since` : "";
   // What made it fresh again answers no question.
   const given = last.state === "fresh" || typeof last.detail.reason !== "string" ? "" : last.detail.reason;
   const reason = given ? trustReason(given) : "";
   const begun = `since ${knows || since > model.since ? "" : "before "}${local(since, now)}`;
-  return [`${last.state} ${begun}`, reason].filter(Boolean).join(": ");
+  return [`${last.state} ${begun}${until}`, reason].filter(Boolean).join(": ");
 }
 
 function overlaps(one, {since, until}) {
