@@ -1,6 +1,6 @@
 """Renders a user's template over the netmap with Jinja2, in its sandbox; the one module that imports Jinja2.
 
-Not here: the values (`template_values`), and the process with its limits of time and memory (`cli.export.template`).
+Not here: the values (`template_values`), the process with its limits of time and memory (`confinement.bounded_child`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -61,8 +63,14 @@ def test_a_process_that_does_not_end_or_cannot_begin_is_said(
     path = tmp_path / "main.j2"
     monkeypatch.setattr(template, "PATIENCE", 0.01)
     assert failure(path, "x") == f"cannot render {path}: it has not ended within 0.01 s"
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
-    assert failure(path, "x") == f"cannot render {path}: no process can be started: No such file or directory"
+
+    def no_fork() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", no_fork)
+    assert failure(path, "x") == (
+        f"cannot render {path}: no process can be started: Resource temporarily unavailable"
+    )
 
 
 @pytest.mark.parametrize("text", ["{{ 'x' * 99999999999 }}", "{{ 'x' | center(99999999999) }}"])
