@@ -82,6 +82,12 @@ class BoundedChild:
         self._received.append(piece)
         return bool(piece)
 
+    def wait(self) -> bytes:
+        """For its end; what it made. Raises NotMade."""
+        while self.receive():
+            pass
+        return self.result()
+
     def result(self) -> bytes:
         """What it made. Raises NotMade."""
         os.close(self._fd)

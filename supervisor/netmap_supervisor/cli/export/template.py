@@ -45,10 +45,7 @@ def rendered(path: Path, values: dict[str, Any], *, processor_time: int = PROCES
     data = shown_json.encode(values)
     bounds = Bounds(processor_time, PATIENCE, _MEMORY + _PER_BYTE * len(data))
     try:
-        child = BoundedChild(f"render {path}", lambda: _render(path.resolve(), data), bounds)
-        while child.receive():
-            pass
-        return child.result().decode()
+        return BoundedChild(f"render {path}", lambda: _render(path.resolve(), data), bounds).wait().decode()
     except NotMade as error:
         raise CommandFailed(str(error)) from None
 
