@@ -215,3 +215,8 @@ def test_over_tls_with_a_ca_of_its_own_through_a_proxy_and_with_files_that_are_r
             daemon.wait_event("webhook_standing_broken", 30.0, webhook="third")
             assert (state / "third.json.broken").read_text() == "{"
             assert secrets_seen(daemon) == []
+
+            # One that is taken out is forgotten: it would be told of the meantime when it comes back.
+            daemon.config_path.write_text(CHURN + hook(tmp_path, "secured", other.url))
+            daemon.command("reload")
+            daemon.wait_event("webhook_forgotten", 30.0, webhook="third")
