@@ -131,7 +131,7 @@ class WebhookSender(ActorBase):
                 lost=standing.lost,
                 pending=figures.pending,
                 delivered_at=standing.delivered_at,
-                failure=figures.failure,
+                failure=errand.failure(),
             )
 
     def teardown(self) -> None:

@@ -264,3 +264,13 @@ def test_a_webhook_that_was_taken_out_and_comes_back_begins_with_what_happens_ne
     assert again.asked[0].most == 1, "it asks what the newest is, and nothing of before"
     again.answer(newest=900)
     assert again.asked[1].after_id == 900
+
+
+def test_a_history_that_cannot_be_read_is_a_failure_of_each_webhook_until_it_can(world: World) -> None:
+    world.begin()
+    assert world.errand.failure() == ""
+    world.errand.answered(len(world.asked), None)
+    assert world.errand.failure() == "the history cannot be read, and what happens is told when it can"
+    world.loop.go_on(ASK_AGAIN)
+    world.answer(6)
+    assert (world.errand.failure(), len(world.sent)) == ("", 1)
