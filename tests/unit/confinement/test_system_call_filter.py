@@ -149,29 +149,6 @@ def test_threads_are_for_whoever_looks_up_names_and_processes_for_nobody(
     assert answer(machine, who, "clone3") == ENOSYS, "so that the C library takes clone"
 
 
-def test_who_renders_templates_forks_and_bounds_what_it_forked_and_starts_no_program(
-    machine: Architecture,
-) -> None:
-    settings = WebhooksSettings(directory="/s", webhooks=msgspec.Raw(b"[]"), templates=("/t",))
-    code = program(machine, rules(boot("webhooks", settings), PID), COUNTED)
-
-    def told(call: str, *arguments: int) -> int:
-        return run(code, machine.numbers[call], machine.audit, arguments)
-
-    fork, new_pid_namespace = 0x1200011, 0x2000_0000
-    allowed = [("clone", fork), ("clone", 17), ("clone", 0x3D0F00), ("wait4", 7), ("setitimer", 0)]
-    allowed += [("prlimit64", 0, 9, 0x7000, 0), ("prctl", 1, 9), ("prctl", 15)]
-    refused = [
-        ("clone", fork | new_pid_namespace),
-        ("clone", fork | 1 << 32),
-        ("execve", 1),
-        ("setitimer", 1),
-    ]
-    refused += [("prlimit64", 1, 9, 0x7000, 0), ("prctl", 1, 0), ("kill", PID + 1, 9), ("pidfd_open", 1)]
-    assert {one: told(*one) for one in allowed} == dict.fromkeys(allowed, ALLOW)
-    assert {one: told(*one) for one in refused} == dict.fromkeys(refused, COUNTED)
-
-
 @pytest.mark.parametrize("who", BOOTS)
 def test_arguments_are_looked_at(machine: Architecture, who: str) -> None:
     for call in ("kill", "tgkill"):
