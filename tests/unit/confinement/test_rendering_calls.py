@@ -27,7 +27,7 @@ BOOT = Boot(
 )
 
 
-@pytest.mark.parametrize("machine", (X86_64, AARCH64), ids=lambda one: one.name)
+@pytest.mark.parametrize("machine", [X86_64, AARCH64], ids=lambda one: one.name)
 def test_who_renders_templates_forks_and_bounds_what_it_forked_and_starts_no_program(
     machine: Architecture,
 ) -> None:
