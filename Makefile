@@ -99,14 +99,15 @@ night: $(VENV)/.dev-ready  ## eight hours of a daemon, with faults, in some twen
 clean:  ## remove what these commands made in the tree
 	rm -rf $(VENV) $(LOWEST_VENV) $(PROTOC_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results docs/_build
 
-$(BIN)/python:
+# pip comes last: one without it was interrupted, and is made anew.
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "cannot set up: $(PYTHON) is older than Python 3.11; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { \
+	@$(PYTHON) -m venv --clear $(VENV) || { \
 	  echo "cannot set up: this Python has no venv module (on Debian: apt-get install python3-venv)" >&2; rm -rf $(VENV); exit 1; }
 
 # The build backend first and from the same pins: the build then needs nothing from outside.
-$(VENV)/.run-ready: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.run-ready: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "setting up $(VENV) …" >&2
 	$(BIN)/$(PIP) -c constraints.txt hatchling
 	$(BIN)/$(PIP) -c constraints.txt --no-build-isolation -e .
@@ -119,13 +120,13 @@ $(VENV)/.dev-ready: $(VENV)/.run-ready
 	@touch $@
 
 $(PROTOC_VENV)/.ready: constraints-protoc.txt
-	$(PYTHON) -m venv $(PROTOC_VENV)
+	$(PYTHON) -m venv --clear $(PROTOC_VENV)
 	$(PROTOC_VENV)/bin/$(PIP) -c constraints-protoc.txt grpcio-tools
 	@touch $@
 
 # Each of those versions, the rest as everywhere: pip takes two constraints on one package as a contradiction.
 $(LOWEST_VENV)/.ready: pyproject.toml constraints.txt constraints-lowest.txt
-	$(PYTHON) -m venv $(LOWEST_VENV)
+	$(PYTHON) -m venv --clear $(LOWEST_VENV)
 	grep -ivE "^($$(sed -n 's/==.*//p' constraints-lowest.txt | sed 's/[-_.]/[-_.]/g' | paste -sd '|'))==" constraints.txt > $(LOWEST_VENV)/rest.txt
 	$(LOWEST_VENV)/bin/$(PIP) -c constraints-lowest.txt -c $(LOWEST_VENV)/rest.txt hatchling
 	$(LOWEST_VENV)/bin/$(PIP) -c constraints-lowest.txt -c $(LOWEST_VENV)/rest.txt --no-build-isolation -e '.[test]'

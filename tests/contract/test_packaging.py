@@ -100,3 +100,20 @@ def test_the_licence_is_named_once_and_its_text_is_packed() -> None:
     # With a licence expression there must be no classifier of one (PEP 639).
     assert not [one for one in project["classifiers"] if one.startswith("License")]
     assert Path(ROOT / "SECURITY.md").is_file()
+
+
+@pytest.mark.parametrize(("there", "made"), [([], True), (["python"], True), (["python", "pip"], False)])
+def test_a_virtual_environment_that_was_interrupted_is_made_anew(
+    tmp_path: Path, there: list[str], made: bool
+) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in there:
+        (programs / name).touch()
+    shown = subprocess.run(
+        ["make", "--dry-run", ".venv/.run-ready"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ("-m venv --clear .venv" in shown.stdout) is made
+    assert "pip install" in shown.stdout

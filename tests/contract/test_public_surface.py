@@ -279,6 +279,7 @@ INTENDED: set[tuple[str, str]] = {
     ("", "status.webhooks.tailnet"),
     ("", "webhook_delivers"),
     ("", "webhook_failed"),
+    ("", "webhook_forgotten"),
     ("", "webhook_gave_up"),
     ("", "webhook_standing_broken"),
     (

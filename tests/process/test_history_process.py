@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import zmq
 
+from netmap_actors.history.answers import HistoryQuestion
 from netmap_actors.history.occurrences import Happening
+from netmap_actors.history.questions import QuestionLine
 from netmap_actors.history.schema import VERSION
+from netmap_actors.runtime_paths import history_path
 from tests.support.processes.history_process import HistoryProcess
 
 if TYPE_CHECKING:
@@ -105,6 +109,33 @@ def test_what_happens_while_the_disk_is_full_is_told_again(history: HistoryProce
     history.take(lambda: "history" not in history.conditions)
     history.wait_kept()
     assert told(history) == list(range(100))
+
+
+def test_who_waits_for_what_happens_hears_that_nothing_can_be_told(history: HistoryProcess) -> None:
+    history.start()
+    history.wait_ready()
+    history.happened("degraded", n=0)
+    history.wait_kept()
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(f"ipc://{history_path(history.runtime_dir)}")
+        line = QuestionLine(socket)
+        line.ask(HistoryQuestion(kinds=(Happening.NODE_JOINED,), wait=50.0, token=1))
+        line.ask(HistoryQuestion(token=2))
+        assert socket.poll(20_000), "the one that has an answer has it"
+        first = line.told()
+        assert first is not None
+        assert (first.token, first.answer is None) == (2, False)
+        limits = resource.prlimit(history.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(history.pid, resource.RLIMIT_FSIZE, (4096, limits[1]))
+        for number in range(1, 50):
+            history.happened("degraded", n=number, text="x" * 1000)
+        history.take(lambda: "history" in history.conditions)
+        assert socket.poll(20_000), "long before the wait is over"
+        second = line.told()
+        assert second is not None
+        assert (second.token, second.answer) == (1, None)
+        assert "it is not written now" in second.error
 
 
 def test_a_file_of_a_newer_version_is_left_as_it_is(history: HistoryProcess) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from netmap_actors.bus.loop import Loop
@@ -24,8 +25,10 @@ from tests.support.servers.webhook_receiver import WebhookReceiver
 from tests.support.waiting import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from netmap_actors.webhooks.events import WebhookEvent
 
 KEY = "k3y-of-signatures"
 
@@ -47,19 +50,21 @@ class Place:
             **fields,
         )
 
-    def send(
+    def started(
         self,
         spec: WebhookSpec,
         *,
         proxy: str = "off",
         ca_file: str = "",
         ports: tuple[int, ...] | None = None,
-    ) -> Outcome:
+        events: Sequence[WebhookEvent] = (an_event("test-1", 1.0),),
+    ) -> tuple[WebhookRequest, list[Outcome]]:
+        """One under way, and what will have come of it."""
         outcomes: list[Outcome] = []
-        WebhookRequest(
+        request = WebhookRequest(
             self.loop,
             spec,
-            [an_event("test-1", 1.0)],
+            events,
             outcomes.append,
             tailnet="default",
             wall=self.loop.clock.wall(),
@@ -68,6 +73,10 @@ class Place:
             context=lambda: make_context(ca_file),
             ports=ports,
         )
+        return request, outcomes
+
+    def send(self, spec: WebhookSpec, **options: Any) -> Outcome:
+        _, outcomes = self.started(spec, **options)
         self.loop.run(lambda: bool(outcomes))
         return outcomes[0]
 
@@ -194,6 +203,53 @@ def test_files_that_are_not_there_and_templates_that_make_nothing_are_told(place
     assert (outcome.sent, outcome.of_the_body) == (False, True)
     spec = WebhookSpec(name="a", url="credential:hook")
     assert "there is no $CREDENTIALS_DIRECTORY" in place.send(spec).failure
+
+
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+COSTLY = {
+    "time": (
+        ENDLESS,
+        "cannot render t.j2: it takes more than 1 s of processor time",
+    ),
+    "memory": ("{{ 'a' * 999999999 }}", "cannot render t.j2: it takes too much memory"),
+    "waiting": (ENDLESS, "cannot render t.j2: it has not ended within 0.5 s"),
+}
+
+
+@pytest.mark.parametrize("what", COSTLY)
+def test_a_template_that_costs_too_much_fails_alone_while_others_are_told(
+    place: Place, receiver: WebhookReceiver, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = 0.5 if what == "waiting" else 60.0
+    bounds = sender.RENDER_BOUNDS._replace(processor_time=1, patience=patience)
+    monkeypatch.setattr(sender, "RENDER_BOUNDS", bounds)
+    text, why = COSTLY[what]
+    (place.directory / "t.j2").write_text(text)
+    spec = place.spec(receiver.url, body=BodyForm.TEMPLATE, template=f"{place.directory}/t.j2")
+    _, bad = place.started(spec)
+    assert place.send(place.spec(receiver.url)) == Outcome(status=200)
+    assert what != "time" or not bad, "the other was told meanwhile"
+    place.loop.run(lambda: bool(bad))
+    assert bad == [Outcome(failure=why, sent=False, of_the_body=True)]
+    assert receiver.asked == 1
+
+
+def test_a_thousand_events_fit_into_the_bounds_of_a_template(place: Place, receiver: WebhookReceiver) -> None:
+    (place.directory / "t.j2").write_text("{{ events | tojson }}" + "{# #}" * 1000)
+    spec = place.spec(receiver.url, body=BodyForm.TEMPLATE, template=f"{place.directory}/t.j2")
+    event = msgspec.structs.replace(an_event("e", 1.0), subject="s" * 100, detail={"from": "x" * 300})
+    assert place.send(spec, events=[event] * 1000) == Outcome(status=200)
+
+
+def test_one_that_is_given_up_while_it_is_rendered_sends_nothing(
+    place: Place, receiver: WebhookReceiver
+) -> None:
+    (place.directory / "t.j2").write_text("x")
+    spec = place.spec(receiver.url, body=BodyForm.TEMPLATE, template=f"{place.directory}/t.j2")
+    request, outcomes = place.started(spec)
+    request.cancel()
+    assert place.send(spec) == Outcome(status=200)
+    assert (receiver.asked, outcomes) == (1, [])
 
 
 def test_a_port_that_was_not_named_at_the_start_is_out_of_reach(

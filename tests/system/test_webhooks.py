@@ -216,3 +216,32 @@ def test_over_tls_with_a_ca_of_its_own_through_a_proxy_and_with_files_that_are_r
             daemon.wait_event("webhook_standing_broken", 30.0, webhook="third")
             assert (state / "third.json.broken").read_text() == "{"
             assert secrets_seen(daemon) == []
+
+            # One that is taken out is forgotten: it would be told of the meantime when it comes back.
+            daemon.config_path.write_text(CHURN + hook(tmp_path, "secured", other.url))
+            daemon.command("reload")
+            daemon.wait_event("webhook_forgotten", 30.0, webhook="third")
+
+
+@pytest.mark.timeout(120)
+def test_a_template_is_rendered_in_a_confined_process_and_one_that_costs_too_much_is_named(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "good.j2").write_text("{{ events | tojson }}")
+    (tmp_path / "costly.j2").write_text("{{ 'a' * 999999999 }}")
+    with WebhookReceiver(KEY) as good, WebhookReceiver(KEY) as never:
+        config = CHURN + "".join(
+            hook(tmp_path, name, receiver.url, body="template", template=f"{tmp_path}/{name}.j2")
+            for name, receiver in (("good", good), ("costly", never))
+        )
+        with Daemon(config=config, history=True) as daemon:
+            daemon.wait_fresh()
+            failed = daemon.wait_event("webhook_failed", 60.0, webhook="costly")["detail"]
+            assert failed == "cannot render costly.j2: it takes too much memory"
+            wait_for(lambda: good.asked, 60.0, "what a template made")
+            tried = daemon.command("webhook", "test", "good", f"--config={daemon.config_path}")
+            assert tried.returncode == 0, tried.stdout + tried.stderr
+            assert "takes too much memory" in status_of(daemon, "costly")["failure"]
+            assert daemon.actor("webhooks")["refused_calls"] == {}
+            assert daemon.events("actor_exited", actor="webhooks") == []
+            assert never.asked == 0

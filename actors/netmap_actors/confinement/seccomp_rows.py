@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from netmap_actors.boot import WebhooksSettings, decode_settings
 from netmap_actors.confinement.permissions import ROWS
 from netmap_actors.confinement.seccomp_filter import ANYHOW, NEVER, Argument, CallRule, conditions_for, refuse
 from netmap_actors.wire.vocabulary import ActorName
@@ -87,7 +88,8 @@ _FCNTLS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030)
 """F_DUPFD to F_SETLKW, F_OFD_*, F_DUPFD_CLOEXEC; not F_SETOWN, which has the kernel send signals."""
 _PRCTLS: Final = (15, 16, 0x5356_4D41)
 """PR_SET_NAME, PR_GET_NAME, PR_SET_VMA (malloc names its memory)."""
-_PRCTLS_OF_A_START: Final = ((1, 9), (4, 0), (38, 1))
+_PDEATHSIG: Final = (1, 9)
+_PRCTLS_OF_A_START: Final = (_PDEATHSIG, (4, 0), (38, 1))
 """PR_SET_PDEATHSIG to SIGKILL, PR_SET_DUMPABLE to no, PR_SET_NO_NEW_PRIVS: none of them back again."""
 _BOUNDING: Final = (23, 24)
 """PR_CAPBSET_READ, PR_CAPBSET_DROP."""
@@ -95,8 +97,10 @@ _FATAL: Final = (4, 6, 7, 8, 11)
 """SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV: what a process ends itself with, by tgkill (abort(3), raise(3))."""
 _WITHOUT_PRECEDENCE: Final = (0, 3, 5)
 """SCHED_OTHER, SCHED_BATCH, SCHED_IDLE (sched(7)): the real-time ones take the processor from others."""
-_ITIMER_PROF: Final = 2
+_ITIMER_REAL, _ITIMER_PROF = 0, 2
 _CLONE_THREAD: Final = 0x1_0000
+_FORKS: Final = (0x11, 0x120_0011)
+"""SIGCHLD at its end; CLONE_CHILD_SETTID and CLONE_CHILD_CLEARTID, as glibc's fork has it."""
 _NAMESPACES: Final = 0x7E02_0000
 """CLONE_NEW*: namespaces of its own."""
 _FAST_OPEN: Final = 0x2000_0000
@@ -128,6 +132,8 @@ def rules(boot: Boot, pid: int) -> dict[str, CallRule]:
     if boot.actor == ActorName.DEV_CONTROL:
         # Its listener is the next one's, too, and one that is shut down for reading listens no more.
         found["shutdown"] = _one_of(1, (_SHUT_WR,))
+    if boot.actor == ActorName.WEBHOOKS and decode_settings(boot, WebhooksSettings).templates:
+        found |= _RENDERING
     return found
 
 
@@ -165,6 +171,7 @@ def of_supervisor(*, shares: bool) -> dict[str, CallRule]:
         "seccomp": _one_of(0, (1,)),  # SECCOMP_SET_MODE_FILTER
         # Each process its own limits.
         "prlimit64": _one_of(0, (0,)),
+        "setitimer": _one_of(0, (_ITIMER_REAL, _ITIMER_PROF)),
         "tgkill": _one_of(2, _FATAL),
         # Its locks it keeps from being swept away, by their descriptors.
         "utimensat": CallRule(((Argument(1, 0, _WORD),),)),
@@ -254,3 +261,23 @@ _SETTING: Final = CallRule(
         ),
     )
 )
+_RENDERING: Final = {
+    # `bounded_child`: a fork alone, with the C library's flags or musl's; what bounds it, and it to us.
+    "fork": ANYHOW,
+    "clone": CallRule(
+        (
+            (Argument(0, _CLONE_THREAD, _CLONE_THREAD | _NAMESPACES),),
+            *((Argument(0, flags, _WORD),) for flags in _FORKS),
+        )
+    ),
+    "wait4": ANYHOW,
+    "prlimit64": _one_of(0, (0,)),
+    "setitimer": _one_of(0, (_ITIMER_REAL,)),
+    "prctl": CallRule(
+        (
+            *((Argument(0, option),) for option in _PRCTLS),
+            (Argument(0, _PDEATHSIG[0]), Argument(1, _PDEATHSIG[1], _WORD)),
+        )
+    ),
+}
+"""What the webhooks' process may do besides, where one of them has a template."""

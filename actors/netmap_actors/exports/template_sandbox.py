@@ -1,6 +1,6 @@
 """Renders a user's template over the netmap with Jinja2, in its sandbox; the one module that imports Jinja2.
 
-Not here: the values (`template_values`), and the process with its limits of time and memory (`cli.export.template`).
+Not here: the values (`template_values`), the process with its limits of time and memory (`confinement.bounded_child`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _OTHER: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def render(
-    name: str, source: Callable[[str], str | None], values: dict[str, Any], *, most: int | None = None
+    name: str, source: Callable[[str], str | None], values: dict[str, Any] | None, *, most: int | None = None
 ) -> str:
     """The text of the template of this name, of at most `most` characters, or MAX_OUTPUT.
 
-    `source(name)`: the text of a template, also of those it includes; None for none. Raises CannotExport.
+    `source(name)`: the text of a template, also of those it includes; None for none. `values`: None to look only
+    whether it can be compiled. Raises CannotExport.
     """
     # In configuration files a line that holds nothing but a block is to leave nothing.
     environment = ImmutableSandboxedEnvironment(
@@ -54,7 +55,8 @@ def render(
     pieces: list[str] = []
     size, limit = 0, MAX_OUTPUT if most is None else most
     try:
-        for piece in environment.get_template(name).generate(values):
+        template = environment.get_template(name)
+        for piece in () if values is None else template.generate(values):
             pieces.append(piece)
             size += len(piece)
             if size > limit:

@@ -275,6 +275,8 @@ class HistoryKeeper(ActorBase):
         self.degraded(CONDITION, f"{why}; it is tried again, and until then there is a gap")
         self.log.warning("history_not_written", detail=why)
         self.loop.at(self.loop.now() + OPEN_AGAIN, self._open)
+        # Who waits for what happens hears that nothing is told now. Not here: this may be in the middle of an answer.
+        self.loop.call_soon(self._end_all_waits)
 
     def _close_store(self) -> None:
         self._flush_due.set(None)
@@ -323,6 +325,11 @@ class HistoryKeeper(ActorBase):
         for one in self._waiting.over(self.loop.now()):
             self._send(one.who, reply(one.question, self._tell))
         self._wait_over.set(self._waiting.due())
+
+    def _end_all_waits(self) -> None:
+        for one in self._waiting.take():
+            self._send(one.who, reply(one.question, self._tell))
+        self._wait_over.set(None)
 
     def _tell_waiting(self) -> None:
         """Something was written."""

@@ -24,7 +24,7 @@ from netmap_actors.webhooks.questions import SharedQuestions
 from netmap_actors.webhooks.sender import OutOfReach, WebhookRequest
 from netmap_actors.webhooks.sources import read_url
 from netmap_actors.webhooks.spec import WebhookSpec
-from netmap_actors.webhooks.standing_file import StandingFile
+from netmap_actors.webhooks.standing_file import StandingFile, forget_all_but
 from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
@@ -88,10 +88,13 @@ class WebhookSender(ActorBase):
         self.loop.watch(socket, self._on_answer)
         self.loop.watch(self._monitor, self._on_end_of_history)
         self.loop.every(LOOK_INTERVAL, self._look)
+        directory = Path(self._settings.directory)
+        for name in forget_all_but([spec.name for spec in self._specs], directory):
+            self.log.info("webhook_forgotten", webhook=name)
         for spec in self._specs:
             self._dispatchers[spec.name] = Dispatcher(
                 spec,
-                StandingFile(Path(self._settings.directory), spec.name),
+                StandingFile(directory, spec.name),
                 loop=self.loop,
                 clock=self.clock,
                 log=self.log,
@@ -127,7 +130,7 @@ class WebhookSender(ActorBase):
                 lost=standing.lost,
                 pending=figures.pending,
                 delivered_at=standing.delivered_at,
-                failure=figures.failure,
+                failure=errand.failure(),
             )
 
     def teardown(self) -> None:

@@ -5,6 +5,7 @@ Names come from a control server and are not trusted: in no form can one be mark
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from netmap_actors.webhooks.events import WebhookEvent
     from netmap_actors.webhooks.spec import WebhookSpec
 
-__all__ = ["Body", "CannotRender", "body", "most_events", "pause"]
+__all__ = ["Body", "CannotRender", "body", "load_templates", "most_events", "pause"]
 
 MAX_TEXT: Final = 1 << 20
 """Characters of what a template makes."""
@@ -125,7 +126,8 @@ def body(
 
     `tailnet`: its name. `at`: UNIX seconds of the sending. `source(name)`: the text of a template by its file name, for
     those it includes too; None for none; only for BodyForm.TEMPLATE, whose own is asked for by the file name in
-    `spec.template`. A template is a program, and nothing here ends one that runs for ever. Raises CannotRender.
+    `spec.template`. A template is a program, and nothing here ends one that runs for ever
+    (`confinement.bounded_child` does). Raises CannotRender.
     """
     if spec.body is BodyForm.TAILSCALE:
         return Body(_JSON, shown_json.encode([_tailscale(one, tailnet, at) for one in events]))
@@ -188,6 +190,12 @@ def _cut(pieces: list[str], room: int) -> str:
 
 
 # The template
+
+
+def load_templates() -> None:
+    """Load Jinja2, where it is there: for the processes that are forked to render, once."""
+    with contextlib.suppress(ImportError):
+        from netmap_actors.exports import template_sandbox  # noqa: F401, PLC0415
 
 
 def _values(events: Sequence[WebhookEvent], tailnet: str, at: float) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """When one webhook tells what: a machine that reads a history by cursor and says what to send. Pure.
 
 `now` is CLOCK_BOOTTIME in seconds, which is never set; all waiting is measured on it. `wall` is UNIX seconds, and is
-compared with the times of occurrences once, when they are read: a clock that is set later changes nothing.
+compared with the times of occurrences once, when they are read: a clock that is set later changes nothing. One that was
+set in between makes nothing older than the last answer after which there was no more to read.
 
 A shell turns it like this:
 
@@ -156,7 +157,8 @@ class Delivery:
         self._under_way: list[_Pending] = []
         self._whole = False
         """All of the history has been read."""
-        self._answered_at = float("-inf")
+        self._answered_at = self._whole_at = float("-inf")
+        """The last answer; the last one after which there was no more to read."""
         self._unsure = False
         """What may have ended a state since then is to be asked for before that state is told."""
         self._size = self._most = most_events(spec)
@@ -201,6 +203,7 @@ class Delivery:
                     self._take(number, occurrence, page.tags.get(occurrence.subject, ()), wall, now)
         self._whole = page.whole
         self._answered_at, self._unsure = now, False
+        self._whole_at = now if page.whole else self._whole_at
 
     def _begin_again(self, page: OccurrencePage) -> None:
         """Another file, all of which came later; or it lost its end with the machine, and gives those ids once more."""
@@ -210,7 +213,7 @@ class Delivery:
         self._count(lost=sum(not self._drop(number).silent for number in gone))
         self._kept = msgspec.structs.replace(self._kept, history=page.history)
         self._begun = {number for number in self._begun if not other and number <= self._read}
-        self._skipped, self._whole = [], False
+        self._skipped, self._whole, self._whole_at = [], False, float("-inf")
 
     def _lose(self, until: int) -> None:
         if until > self._read:
@@ -233,7 +236,7 @@ class Delivery:
         else:
             lane, chosen = "" if kind in {"netmap_stale", "netmap_fresh"} else f" {subject}", True
         silent = not chosen or kind not in self._spec.events
-        age = max(0.0, wall - occurrence.at)
+        age = max(0.0, min(wall - occurrence.at, now - self._whole_at))
         due = now
         if kind in _BEGINS:
             if silent and not (chosen and any(_ENDS.get(end) == kind for end in self._spec.events)):

@@ -28,6 +28,7 @@ QUESTION_WAIT: Final = 50.0
 """Seconds that the history may wait for something to tell."""
 ASK_AGAIN: Final = 10.0
 """Seconds after which a question is put again that the history cannot answer now, or that it should have answered."""
+_UNREAD: Final = "the history cannot be read, and what happens is told when it can"
 FAILING_LIMIT: Final = 120.0
 """Seconds of failures after which a webhook is shown as degraded."""
 
@@ -78,7 +79,7 @@ class Dispatcher:
         self._ask_due = loop.deadline(self._ask_again)
         self._due = loop.deadline(self.turn)
         self._request: WebhookRequest | None = None
-        self._failing = self._unwritten = False
+        self._failing = self._unwritten = self._unread = False
         self._given_up = 0
         try:
             standing = file.read()
@@ -93,6 +94,11 @@ class Dispatcher:
     def delivery(self) -> Delivery:
         """Its machine, to be looked at."""
         return self._delivery
+
+    def failure(self) -> str:
+        """Why nothing is told now: what came of the last request, or else that nothing is heard; "" for neither."""
+        failed = self._delivery.figures(self._loop.now()).failure
+        return failed or (_UNREAD if self._unread else "")
 
     def close(self) -> None:
         """Give up what is under way; the standing is that of before it."""
@@ -122,6 +128,9 @@ class Dispatcher:
         if token != self._token or self._asked is None:
             return
         asked = self._asked
+        if self._unread is not (answer is None):
+            self._unread = answer is None
+            self._changed()
         if answer is None:
             self._ask_due.set(self._loop.now() + ASK_AGAIN)
             return

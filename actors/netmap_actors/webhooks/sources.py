@@ -81,13 +81,16 @@ def _read(path: str, limit: int, what: str) -> str:
         # A pipe must not block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
-            data = file.read(limit + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            data = file.read(limit + 1) if is_file else b""
     except FileNotFoundError:
         raise
     except PermissionError:
         raise Denied(f"cannot read {what} from {path}: {os.strerror(13)}") from None
     except OSError as error:
         raise ConfigurationError(f"cannot read {what} from {path}: {error.strerror}") from None
+    if not is_file:
+        raise ConfigurationError(f"cannot use {what} in {path}: it is not a file")
     if len(data) > limit:
         raise ConfigurationError(f"cannot use {what} in {path}: it has over {limit} bytes")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,9 +12,10 @@ from netmap_actors.state_file import read_state_file, write_state_file
 from netmap_actors.webhooks.standing import WebhookStanding
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
-__all__ = ["BrokenStanding", "StandingFile"]
+__all__ = ["BrokenStanding", "StandingFile", "forget_all_but"]
 
 MAX_STANDING = 1 << 20
 """Bytes; the machine bounds it far below."""
@@ -21,6 +23,17 @@ MAX_STANDING = 1 << 20
 
 class BrokenStanding(Exception):
     """It cannot be read; the text says why, and where it is kept."""
+
+
+def forget_all_but(names: Collection[str], directory: Path) -> list[str]:
+    """Remove the standings of other webhooks; whose. One that comes back is a new one, and told what happens next."""
+    forgotten: list[str] = []
+    for path in sorted(directory.glob("[!.]*.json")):
+        if path.stem not in names:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                forgotten.append(path.stem)
+    return forgotten
 
 
 class StandingFile:

@@ -44,6 +44,7 @@ __all__ = [
     "memory_of_child",
     "public_sockets",
     "state_slug",
+    "webhooks_dir",
 ]
 
 LEAST_MEMORY = 4 << 30
@@ -84,6 +85,11 @@ def public_sockets(settings: RunSettings) -> tuple[Path, ...]:
     paths = (updates_path, requests_path, history_path, recording_path)
     places = tuple(path(runtime_dir) for path in paths)
     return (*places, Path(http)) if kind == "unix" else places
+
+
+def webhooks_dir(settings: RunSettings) -> Path:
+    """Where is kept what webhooks were told."""
+    return Path(settings.state_dir) / "webhooks" / TAILNET
 
 
 def state_slug(control_url: str) -> str:
@@ -198,7 +204,7 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
         settings = self.settings
         named = [one for hook in settings.webhooks for one in used_files(hook)]
         return WebhooksSettings(
-            directory=str(Path(settings.state_dir) / "webhooks" / TAILNET),
+            directory=str(webhooks_dir(settings)),
             webhooks=msgspec.Raw(msgspec.json.encode(settings.webhooks)),
             files=tuple(path for key, path in named if key != "template"),
             templates=tuple(str(Path(path).parent) for key, path in named if key == "template"),

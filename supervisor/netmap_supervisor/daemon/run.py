@@ -22,7 +22,7 @@ from netmap_actors.confinement.unused_memory import SETTLED, give_back
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire.codec import require_native_protobuf
 from netmap_supervisor.config.webhooks import used_files
-from netmap_supervisor.daemon.boot_records import memory_of_child, public_sockets
+from netmap_supervisor.daemon.boot_records import memory_of_child, public_sockets, webhooks_dir
 from netmap_supervisor.daemon.tree import in_nursery
 from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
 from netmap_supervisor.system.kernel_calls import check_machine
@@ -89,6 +89,7 @@ def run(
     # While it loads the children's rooms we load our own.
     from netmap_supervisor.daemon.supervisor import Supervisor  # noqa: PLC0415
 
+    _forget_webhooks(settings)
     loop.at(loop.now() + SETTLED, give_back)
     while True:
         try:
@@ -144,6 +145,20 @@ def _claim(settings: RunSettings) -> tuple[Loop, Claim]:
         loop.run(lambda: loop.now() >= until)
 
     return loop, Claim(Path(settings.state_dir), Path(settings.runtime_dir), pass_time)
+
+
+def _forget_webhooks(settings: RunSettings) -> None:
+    """Where there is one their process does so."""
+    directory = webhooks_dir(settings)
+    if settings.webhooks or not directory.is_dir():
+        return
+    # Loaded here: most runs have had no webhook.
+    from netmap_actors.webhooks.standing_file import forget_all_but  # noqa: PLC0415
+
+    log = Log(SystemClock(), form=settings.log_format, level=settings.log_level)
+    for name in forget_all_but((), directory):
+        log.event("info", "webhook_forgotten", {"webhook": name})
+    log.close()
 
 
 def _bounds(settings: RunSettings, environment: HeldEnvironment) -> RunBounds:

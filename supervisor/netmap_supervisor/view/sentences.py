@@ -225,6 +225,7 @@ _EVENTS: dict[str, str] = {
     "http_token_refused": "HTTP endpoint: a request was refused: {detail} ({address})",
     "webhook_failed": "webhook {webhook} was not reached: {detail}; it is tried again",
     "webhook_delivers": "webhook {webhook} is reached again",
+    "webhook_forgotten": "webhook {webhook} is gone from the settings: what it was not told is forgotten",
     "webhook_gave_up": "WEBHOOK {webhook}: {events} events are given up, it is not told of them",
     "webhook_standing_broken": "the standing of webhook {webhook} could not be read ({detail}): it begins anew",
     "map_session_started": "map session {session} on connection {generation}: waiting for the netmap",

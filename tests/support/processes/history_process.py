@@ -59,6 +59,7 @@ class HistoryProcess:
 
     def __init__(self, runtime_dir: Path, directory: Path) -> None:
         history_path(runtime_dir).parent.mkdir(mode=0o700, exist_ok=True)
+        self.runtime_dir = runtime_dir
         self.file = directory / HISTORY_FILE
         self.history_feed = HistoryFeed(self._tell, lambda call: call())
         self.conditions: dict[str, str] = {}

@@ -184,6 +184,31 @@ def test_config_check_looks_at_the_url_and_does_not_show_it(tmp_path: Path, url:
     assert "example" not in told
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"{{ events[0].message }} {% if events[0].detail.none.such %}x{% endif %}", ""),
+        (b"{% if %}", "cannot render t.j2: line 1: Expected an expression"),
+        (b"\n{{ x | no_such_filter }}", "cannot render t.j2: line 2: No filter named 'no_such_filter'"),
+        (b"\xff", "t.j2: it is not text in UTF-8"),
+        (b"x" * (256 << 10) + b"x", "t.j2: it has over 262144 bytes"),
+        (b"{{ 'a' * 9999999999 }}", ""),
+    ],
+    ids=["fine", "syntax", "filter", "encoding", "size", "costly"],
+)
+def test_config_check_compiles_templates(tmp_path: Path, text: bytes, said: str) -> None:
+    (tmp_path / "t.j2").write_bytes(text)
+    (tmp_path / "u").write_text("https://hooks.example.com/s3cr3t")
+    (tmp_path / "u").chmod(0o600)
+    table = '[[webhook]]\nname = "a"\nurl = "file:u"\nbody = "template"\ntemplate = "t.j2"\n'
+    (tmp_path / "config.toml").write_text(table)
+    found = load({}, {"HOME": str(tmp_path)}, config_file=str(tmp_path / "config.toml"))
+    told = [*found.warnings, *doubts(found.run_settings(log_format="json"))]
+    assert (len(told) == 1) == bool(said), told
+    assert said in "".join(told)
+    assert not said or told[0].startswith("webhook a.template: cannot ")
+
+
 def test_it_has_neither_flag_nor_variable(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(ONE)
     found = load(

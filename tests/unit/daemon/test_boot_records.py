@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from netmap_actors.webhooks.spec import WebhookSpec
 from netmap_supervisor.config.layers import load
 from netmap_supervisor.config.settings import RunSettings
 from netmap_supervisor.connection.messages import ConnectionStart
+from netmap_supervisor.daemon import run
 from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of, state_slug
 from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.supervision.messages import Spawn
@@ -202,3 +204,18 @@ def test_webhooks_are_told_which_files_they_have_and_of_the_environment_the_prox
     assert msgspec.json.decode(told.webhooks, type=list[WebhookSpec]) == list(hooks)
     assert set(told.files) == {"/k", *(f"/u{number}" for number in range(16))}
     assert told.directory == "/s/webhooks/default"
+
+
+def test_a_start_without_webhooks_forgets_those_there_were(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "webhooks" / "default" / "oncall.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}")
+    with_one = settings(state_dir=str(tmp_path), webhooks=(WebhookSpec(name="other", url="file:/u"),))
+    run._forget_webhooks(with_one)
+    assert kept.exists(), "that is for their process, which knows what it was told to be"
+    run._forget_webhooks(settings(state_dir=str(tmp_path), log_format="json"))
+    assert not kept.exists()
+    said = json.loads(capfd.readouterr().err)
+    assert (said["event"], said["webhook"]) == ("webhook_forgotten", "oncall")

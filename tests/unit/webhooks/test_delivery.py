@@ -451,3 +451,21 @@ def test_an_answer_for_another_file_settles_nothing_in_the_new_one() -> None:
     world.happen("node_joined", "a")
     world.wait(5.0)
     assert [(one.number, one.subject) for one in world.told] == [(1, "a"), (1, "b")]
+
+
+@pytest.mark.parametrize("step", [2 * DAY, -2 * DAY])
+@pytest.mark.parametrize("hold_down", [0.0, 60.0])
+def test_a_clock_that_is_set_before_an_event_is_read_makes_it_neither_old_nor_long_lasting(
+    step: float, hold_down: float
+) -> None:
+    world = World(spec(hold_down=hold_down))
+    world.wait(5.0)
+    joined = world.happen("node_joined", "a", turn=False)
+    offline = world.happen("node_offline", "b", turn=False)
+    world.clock_set += step
+    world.turn()
+    assert (joined in world.numbers, offline in world.numbers) == (True, not hold_down)
+    world.wait(hold_down + 6.0)
+    assert world.numbers == [joined, offline]
+    assert world.written is not None
+    assert world.written.given_up == 0

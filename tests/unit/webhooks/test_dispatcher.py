@@ -14,7 +14,7 @@ from netmap_actors.webhooks.dispatcher import ASK_AGAIN, FAILING_LIMIT, QUESTION
 from netmap_actors.webhooks.retry import Outcome
 from netmap_actors.webhooks.sender import OutOfReach
 from netmap_actors.webhooks.spec import WebhookSpec
-from netmap_actors.webhooks.standing_file import BrokenStanding, StandingFile
+from netmap_actors.webhooks.standing_file import BrokenStanding, StandingFile, forget_all_but
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,3 +251,26 @@ def test_a_standing_that_cannot_be_read_is_kept_beside(tmp_path: Path) -> None:
     world = World(tmp_path)
     assert world.logged[0][0] == "webhook_standing_broken"
     assert world.asked, "it begins anew"
+
+
+def test_a_webhook_that_was_taken_out_and_comes_back_begins_with_what_happens_next(tmp_path: Path) -> None:
+    World(tmp_path).begin()
+    World(tmp_path, WebhookSpec(name="b", url="file:/u")).begin()
+    (tmp_path / "c.json.broken").write_text("{")
+    assert forget_all_but(["b"], tmp_path) == ["a"]
+    assert forget_all_but(["b"], tmp_path) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.json", "c.json.broken"]
+    again = World(tmp_path)
+    assert again.asked[0].most == 1, "it asks what the newest is, and nothing of before"
+    again.answer(newest=900)
+    assert again.asked[1].after_id == 900
+
+
+def test_a_history_that_cannot_be_read_is_a_failure_of_each_webhook_until_it_can(world: World) -> None:
+    world.begin()
+    assert world.errand.failure() == ""
+    world.errand.answered(len(world.asked), None)
+    assert world.errand.failure() == "the history cannot be read, and what happens is told when it can"
+    world.loop.go_on(ASK_AGAIN)
+    world.answer(6)
+    assert (world.errand.failure(), len(world.sent)) == ("", 1)

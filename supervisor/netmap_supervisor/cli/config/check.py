@@ -6,18 +6,22 @@ Not here: what reading the settings refuses (`config.layers`).
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.boot import ConnectionSettings
+from netmap_actors.confinement.bounded_child import BoundedChild, NotMade
 from netmap_actors.control_connection.auth_key import read_auth_key
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.control_connection.node_state import NodeState
 from netmap_actors.curve_keys import SERVER_KEY, read_secret
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.transport.proxy import choose_proxy
-from netmap_actors.webhooks.sources import read_key, read_url
+from netmap_actors.webhooks.sender import RENDER_BOUNDS
+from netmap_actors.webhooks.sources import read_key, read_template, read_url
 from netmap_actors.wire.codec import require_native_protobuf
 from netmap_supervisor.config.webhooks import used_files
 from netmap_supervisor.daemon.boot_records import state_slug
@@ -28,6 +32,7 @@ from netmap_supervisor.system.single_instance import check_private, check_socket
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from netmap_actors.webhooks.spec import WebhookSpec
     from netmap_supervisor.config.settings import RunSettings
 
 __all__ = ["doubts", "refusals"]
@@ -76,12 +81,29 @@ def doubts(settings: RunSettings) -> Iterator[str]:
                 read_key(hook)
             except ConfigurationError as error:
                 yield str(error)
+        if hook.template and os.access(hook.template, os.R_OK) and importlib.util.find_spec("jinja2"):
+            try:
+                _check_template(hook)
+            except NotMade as error:
+                yield f"webhook {hook.name}.template: {error}; it is told nothing until it can"
     if os.geteuid() != 0:
         return
     for directory in dict.fromkeys((settings.runtime_dir, settings.state_dir)):
         with contextlib.suppress(OSError):
             if owner := Path(directory).stat().st_uid:
                 yield f"{directory} belongs to user {owner}: a daemon that root starts would refuse it"
+
+
+def _check_template(hook: WebhookSpec) -> None:
+    """Compile it, not more: what it needs of an event only an event tells. Raises NotMade."""
+    name = Path(hook.template).name
+
+    def work() -> bytes:
+        from netmap_actors.exports.template_sandbox import render  # noqa: PLC0415
+
+        return render(name, functools.partial(read_template, hook), None).encode()
+
+    BoundedChild(f"render {name}", work, RENDER_BOUNDS).wait()
 
 
 def _check_directory(directory: Path) -> None:

@@ -1,32 +1,30 @@
-"""`export template`: the process that renders, within its limits, and the text it gives.
-
-A template is a program. Jinja2's sandbox keeps it from the machine, but not from running for ever or from taking all
-memory; so each text is made by a process of its own, which the kernel ends.
-"""
+"""`export template`: the text that a user's template makes of the netmap, within limits of time and memory."""
 
 from __future__ import annotations
 
 import importlib.util
-import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from netmap_actors import shown_json
-from netmap_actors.errors import escape
+from netmap_actors.confinement.bounded_child import BoundedChild, Bounds, NotMade
 from netmap_supervisor.admin.commands import CommandFailed
-from netmap_supervisor.cli.export import rendering
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["check_template", "rendered"]
 
-_MODULE: Final = "netmap_supervisor.cli.export.rendering"
 PROCESSOR_TIME: Final = 10
 """Seconds."""
 PATIENCE: Final = 60.0
 """Seconds, for a process that waits instead of working."""
+_MEMORY: Final = 1 << 30
+"""Bytes besides what the values take."""
+_PER_BYTE: Final = 20
+"""Bytes that one byte of JSON takes as values, at most."""
+_MAX_SOURCE: Final = 4 << 20
 
 
 def check_template(path: Path) -> None:
@@ -44,30 +42,32 @@ def check_template(path: Path) -> None:
 def rendered(path: Path, values: dict[str, Any], *, processor_time: int = PROCESSOR_TIME) -> str:
     """The text that the template makes of these values, in so many seconds at most. Raises CommandFailed."""
     check_template(path)
+    data = shown_json.encode(values)
+    bounds = Bounds(processor_time, PATIENCE, _MEMORY + _PER_BYTE * len(data))
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", _MODULE, str(path), str(processor_time)],
-            input=shown_json.encode(values),
-            capture_output=True,
-            check=False,
-            timeout=PATIENCE,
-            # Ctrl-C in our terminal is for us: it ends as it would have.
-            process_group=0,
-        )
-    except subprocess.TimeoutExpired:
-        raise CommandFailed(f"cannot render {path}: it has not ended within {PATIENCE:g} s") from None
-    except OSError as error:
-        raise CommandFailed(f"cannot render {path}: no process can be started: {error.strerror}") from None
-    if done.returncode == 0:
-        return done.stdout.decode()
-    said = done.stderr.decode(errors="replace").strip()
-    match done.returncode:
-        case rendering.REFUSED:
-            raise CommandFailed(said)
-        case rendering.OUT_OF_MEMORY:
-            why = "it takes too much memory"
-        case code if code == -signal.SIGXCPU:
-            why = f"it takes more than {processor_time} s of processor time"
-        case code:
-            why = escape(said.splitlines()[-1]) if said else f"its process ended with status {code}"
-    raise CommandFailed(f"cannot render {path}: {why}")
+        return BoundedChild(f"render {path}", lambda: _render(path.resolve(), data), bounds).wait().decode()
+    except NotMade as error:
+        raise CommandFailed(str(error)) from None
+
+
+def _render(path: Path, data: bytes) -> bytes:
+    """In its process, which alone loads Jinja2. It reads no file outside the template's directory."""
+    from netmap_actors.exports.remarks import CannotExport
+    from netmap_actors.exports.template_sandbox import render
+    from netmap_actors.exports.template_values import with_nodes
+
+    def source(name: str) -> str | None:
+        wanted = (path.parent / name).resolve()
+        if not wanted.is_relative_to(path.parent) or not wanted.is_file():
+            return None
+        if wanted.stat().st_size > _MAX_SOURCE:
+            raise CannotExport(f"cannot render {name}: it is larger than {_MAX_SOURCE >> 20} MiB")
+        try:
+            return wanted.read_text(encoding="utf-8")
+        except OSError as error:
+            raise CannotExport(f"cannot render {name}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise CannotExport(f"cannot render {name}: it is not UTF-8") from None
+
+    text = render(path.name, source, with_nodes(msgspec.json.decode(data)))
+    return text.encode(errors="replace")

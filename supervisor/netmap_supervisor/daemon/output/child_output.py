@@ -51,6 +51,7 @@ CHILD_EVENTS: Final = frozenset(
         "verdict",
         "webhook_delivers",
         "webhook_failed",
+        "webhook_forgotten",
         "webhook_gave_up",
         "webhook_standing_broken",
     }

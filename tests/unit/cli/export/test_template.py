@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from netmap_supervisor.cli.export.template import check_template, rendered
 if TYPE_CHECKING:
     from pathlib import Path
 
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 VALUES: dict[str, Any] = {"name": "web", "peers": [], "tags": [], "users": []}
 
 
@@ -50,19 +53,24 @@ def test_no_file_outside_its_directory_is_read(tmp_path: Path, name: str) -> Non
 
 
 def test_a_template_that_runs_on_is_ended(tmp_path: Path) -> None:
-    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     path = tmp_path / "loop.j2"
-    assert failure(path, loop, 1) == f"cannot render {path}: it takes more than 1 s of processor time"
+    assert failure(path, ENDLESS, 1) == f"cannot render {path}: it takes more than 1 s of processor time"
 
 
 def test_a_process_that_does_not_end_or_cannot_begin_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "main.j2"
-    monkeypatch.setattr(template, "PATIENCE", 0.01)
-    assert failure(path, "x") == f"cannot render {path}: it has not ended within 0.01 s"
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
-    assert failure(path, "x") == f"cannot render {path}: no process can be started: No such file or directory"
+    monkeypatch.setattr(template, "PATIENCE", 0.3)
+    assert failure(path, ENDLESS) == f"cannot render {path}: it has not ended within 0.3 s"
+
+    def no_fork() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", no_fork)
+    assert failure(path, "x") == (
+        f"cannot render {path}: no process can be started: Resource temporarily unavailable"
+    )
 
 
 @pytest.mark.parametrize("text", ["{{ 'x' * 99999999999 }}", "{{ 'x' | center(99999999999) }}"])
