@@ -184,6 +184,7 @@ def test_what_was_told_late_stands_where_it_belongs() -> None:
 @pytest.mark.parametrize(
     ("kind", "detail", "told"),
     [
+        (Happening.LOGIN_NEEDED, {"pid": 5}, "`netmap-supervisor status` shows the address"),
         (Happening.SILENCE, {"silent_for": 130.2}, "for 2m"),
         (Happening.WAKE, {"slept_s": 7200.0}, "asleep for 2.0h"),
         (Happening.SESSION_ENDED, {"reason": "silence", "lived_s": 5.04}, "silence, after 5s"),
