@@ -65,7 +65,8 @@ def said(form: str, events: list[WebhookEvent], **more: Any) -> Any:
         (told("login_needed", "", subject="", url="https://l.example/a"),
          "somebody has to log in this machine's node, since 03:04:05Z, https://l.example/a"),
         (told("login_needed", "", subject=""),
-         "somebody has to log in this machine's node, since 03:04:05Z, netmap-supervisor status shows the address there"),
+         "somebody has to log in this machine's node, since 03:04:05Z, "  # noqa: ISC004
+         "netmap-supervisor status shows the address there"),
         (told("degraded", "", subject="clock_skew", text="the clock is wrong"),
          "clock_skew is degraded since 03:04:05Z, the clock is wrong"),
         (told("node_moved", home_derp={"from": 1, "to": 2}),
