@@ -41,7 +41,7 @@ def complete_with(
     return complete
 
 
-class Tag(click.ParamType):
+class Tag(click.ParamType):  # type: ignore[type-arg]  # older click has none
     """A tag, with or without `tag:`."""
 
     name = "tag"
