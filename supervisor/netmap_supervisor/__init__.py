@@ -75,7 +75,7 @@ _HISTORY = frozenset({"Happening", "NoHistory", "history"})
 
 def __dir__() -> list[str]:
     """With what is loaded when it is asked for."""
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__, "__version__"} - {"TYPE_CHECKING", "annotations"})
 
 
 def __getattr__(name: str) -> object:

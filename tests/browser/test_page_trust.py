@@ -119,19 +119,11 @@ def test_the_verdict(
     assert found["key"] == key
     assert words in f"{found['word']} {found['reason']} {found['advice']}"
     assert found["ageMs"] == age_ms
-    assert found["url"] == ""
 
 
-@pytest.mark.parametrize(
-    ("url", "link"),
-    [
-        ("https://headscale.example.com/register/x", "https://headscale.example.com/register/x"),
-        ("javascript:alert(1)", ""),
-        ("data:text/html,x", ""),
-        (None, ""),
-    ],
-)
-def test_a_login_page_is_one_of_the_web(call: Callable[..., Any], url: str | None, link: str) -> None:
-    status = connection("login_needed", auth_url=url)
+def test_who_may_only_read_hears_where_the_address_of_a_login_is_shown(call: Callable[..., Any]) -> None:
+    status = connection("login_needed", auth_url="https://hs.example.com/register/x")
     found = call("trust", "judge", told(trust=NONE, status=status))
-    assert (found["key"], found["url"]) == ("login", link)
+    assert found["key"] == "login"
+    assert "netmap-supervisor status" in found["advice"]
+    assert "hs.example.com" not in str(found)

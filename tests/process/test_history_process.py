@@ -86,7 +86,7 @@ def test_one_that_is_stopped_while_much_happens_says_how_much_it_missed(history:
     found = told(history)
     assert found[0] == -2
     assert len(found) == 5002, "each is there, or counted as missing"
-    assert 0 < found.count(-1) <= history.remembered.lost
+    assert 0 < found.count(-1) <= history.history_feed.lost
     assert [n for n in found if n >= 0] == sorted({n for n in found if n >= 0})
     assert found[-1] == 5000
 

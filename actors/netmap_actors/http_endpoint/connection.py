@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import socket
 from typing import TYPE_CHECKING
 
 from netmap_actors.protocol.http1_server import HttpServer
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
 
     from netmap_actors.bus.loop import Loop
@@ -29,6 +29,9 @@ REQUEST_LIMIT = 10.0
 """Seconds from the first byte of a request to its last; of the first one with the TLS handshake before it."""
 IDLE_LIMIT = 60.0
 """Seconds a connection may do nothing: begin no request, or take nothing of an answer."""
+LINGER_LIMIT = 2.0
+"""Seconds in which a client may take the last answer, and MOST_DROPPED bytes that it may send meanwhile."""
+MOST_DROPPED = 4 * 1024 * 1024
 _HEADERS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
 
 
@@ -97,6 +100,8 @@ class Connection:
         self._began_at: float | None = self._moved_at
         """When the request that is not complete began; the first one begins with the connection."""
         self._told_waits = True
+        self._dropped: int | None = None
+        """Bytes that came after our end, which is said; None: it is not."""
         self.closed = False
         loop.watch(sock.fileno(), self._on_ready)
         self._arm()
@@ -180,10 +185,8 @@ class Connection:
         self.closed = True
         self._deadline.set(None)
         self._loop.unwatch(self._socket.fileno())
-        if self.tls is not None and not self._out:
-            self.tls.close()
-            with contextlib.suppress(OSError):
-                self._socket.send(self.tls.send(b""))
+        if not self._out and self._dropped is None:
+            self._say_end()
         self._socket.close()
         self._parts = None
         self._held.clear()
@@ -192,6 +195,36 @@ class Connection:
         self._on_end(self)
         # Not when the collector comes to the rest: it counts objects, and OpenSSL's memory is none.
         self.tls = None
+
+    def _say_end(self) -> None:
+        if self.tls is not None:
+            self.tls.close()
+            with contextlib.suppress(OSError):
+                self._socket.send(self.tls.send(b""))
+
+    def _end(self) -> None:
+        """Close in stages (RFC 9112, 9.6): what is not read when a socket is closed makes a client's kernel throw away
+        the answer that it has not read."""
+        if self._said_all or (self.tls is not None and self.tls.failure):
+            self.close()
+            return
+        self._say_end()
+        self._dropped = 0
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+        self._deadline.set(self._loop.now() + LINGER_LIMIT)
+        self._loop.watch(self._socket.fileno(), self._on_ready)
+
+    def _drop(self, dropped: int) -> None:
+        try:
+            data = self._socket.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._dropped = dropped + len(data)
+        if not data or self._dropped > MOST_DROPPED:
+            self.close()
 
     def go_on(self) -> None:
         """Make the next part of its answer."""
@@ -211,6 +244,9 @@ class Connection:
             self.close()
 
     def _work(self) -> None:
+        if self._dropped is not None:
+            self._drop(self._dropped)
+            return
         self._write()
         if not self.closed and not self._said_all and not self._requests:
             self._read()
@@ -225,7 +261,7 @@ class Connection:
         if self.closed:
             return
         if self._ends and not self._out and self._parts is None:
-            self.close()
+            self._end()
             return
         self._watch()
 
@@ -326,6 +362,9 @@ class Connection:
 
     def _on_time(self) -> None:
         now = self._loop.now()
+        if self._dropped is not None:
+            self.close()
+            return
         if self._began_at is not None and now >= self._began_at + REQUEST_LIMIT and not self.busy:
             self.close()
             return

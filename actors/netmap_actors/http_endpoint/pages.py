@@ -61,6 +61,8 @@ PATHS = {
     "/openapi.json": "all of this for programs: OpenAPI 3.1",
 }
 READY_CHECKS = ("ping", "netmap", "fresh")
+_BARE = {"verbose"}
+"""Parameters that need no value."""
 
 
 class BadQuery(ValueError):
@@ -96,11 +98,14 @@ class Query:
             self._values.setdefault(name.replace("-", "_"), []).extend(found)
 
     def only(self, *names: str) -> Query:
-        """Raises BadQuery for any other parameter."""
+        """Raises BadQuery for any other parameter, and for one without a value: a variable that is not set would choose
+        nothing, or everything."""
         for name in self._values:
             if name not in names:
                 known = ", ".join(names) or "none"
                 raise BadQuery(f"cannot use {escape(name, 50)!r} in the query: known here is {known}")
+            if "" in self._values[name] and name not in _BARE:
+                raise BadQuery(f"cannot use {name} without a value: give it one, or leave it out")
         return self
 
     def all(self, name: str) -> list[str]:

@@ -19,7 +19,7 @@ from netmap_actors.history.questions import MAX_TOLD, QuestionLine
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.transport.proxy import connect_ports
 from netmap_actors.webhooks.dispatcher import Dispatcher
-from netmap_actors.webhooks.events import test_event
+from netmap_actors.webhooks.events import test_event, with_login
 from netmap_actors.webhooks.questions import SharedQuestions
 from netmap_actors.webhooks.sender import OutOfReach, WebhookRequest
 from netmap_actors.webhooks.sources import read_url
@@ -59,6 +59,8 @@ class WebhookSender(ActorBase):
         self._questions = SharedQuestions[Dispatcher](self._send_question)
         self._tests: dict[int, WebhookRequest] = {}
         self._context: ssl.SSLContext | None = None
+        self._login_url = ""
+        """Where somebody has to log in, as last told."""
 
     @classmethod
     def prepare(cls, boot: Boot) -> None:
@@ -114,6 +116,8 @@ class WebhookSender(ActorBase):
         match envelope.WhichOneof("body"):
             case "dev_command":
                 self._test(envelope.dev_command.token, envelope.dev_command.json)
+            case "login_needed":
+                self._login_url = envelope.login_needed.url
             case other:
                 self.log.warning("unexpected_message", body=other)
 
@@ -130,7 +134,7 @@ class WebhookSender(ActorBase):
                 lost=standing.lost,
                 pending=figures.pending,
                 delivered_at=standing.delivered_at,
-                failure=errand.failure(),
+                failure=dispatcher.failure(),
             )
 
     def teardown(self) -> None:
@@ -173,7 +177,7 @@ class WebhookSender(ActorBase):
         return WebhookRequest(
             self.loop,
             spec,
-            events,
+            with_login(spec.events, events, self._login_url),
             on_done,
             tailnet=settings.tailnet,
             wall=self.clock.wall(),

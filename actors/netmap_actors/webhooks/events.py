@@ -8,16 +8,18 @@ import msgspec
 
 from netmap_actors.errors import escape
 from netmap_actors.rfc3339 import stamp
+from netmap_actors.webhooks.spec import DEFAULT_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netmap_actors.history.occurrences import Occurrence
 
-__all__ = ["TEST", "WebhookEvent", "event", "sentence", "test_event"]
+__all__ = ["TEST", "WebhookEvent", "event", "sentence", "test_event", "with_login"]
 
 TEST: Final = "test"
 """The type of what `test_event` makes."""
+LOGIN: Final = "login_needed"
 _MAX_NAME: Final = 100
 _MAX_VALUE: Final = 120
 _MAX_LISTED: Final = 3
@@ -61,6 +63,19 @@ def event(history: str, number: int, occurrence: Occurrence, tags: Sequence[str]
 def test_event(id: str, at: float) -> WebhookEvent:  # noqa: A002
     """What `webhook test` sends."""
     return WebhookEvent(id=id, number=0, type=TEST, at=at)
+
+
+def with_login(wanted: Sequence[str], events: Sequence[WebhookEvent], url: str) -> Sequence[WebhookEvent]:
+    """The events, of a login with where it is: for whose owner has named that event, and not taken it by default.
+
+    `wanted`: the `events` of its spec. Who opens the address decides whose node this is.
+    """
+    if not url or wanted == DEFAULT_EVENTS:
+        return events
+    return [
+        msgspec.structs.replace(one, detail={**one.detail, "url": url}) if one.type == LOGIN else one
+        for one in events
+    ]
 
 
 _SENTENCES: Final[dict[str, str]] = {
@@ -115,6 +130,8 @@ def sentence(event: WebhookEvent, at: float) -> str:
         for key, value in event.detail.items()
         if key in _SHOWN and value not in ("", None)
     ]
+    if event.type == LOGIN and "url" not in event.detail:
+        told.append("netmap-supervisor status shows the address there")
     if event.after is not None:
         told.append(f"not before {_moment(event.after, at)}" if event.after else "or at any time before")
     return ", ".join((said, *told))

@@ -113,7 +113,9 @@ class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
         full = name.rstrip(".").lower()
         called = (full, full.partition(".")[0])
         return any(tag in self.tags for tag in tags) or any(
-            fnmatch.fnmatchcase(word, pattern.lower()) for pattern in self.names for word in called
+            fnmatch.fnmatchcase(word, pattern.rstrip(".").lower())
+            for pattern in self.names
+            for word in called
         )
 
     def _problems(self) -> Iterator[str]:

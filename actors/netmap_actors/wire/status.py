@@ -92,7 +92,7 @@ class ConnectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_end: LastEnd | None
     next_attempt_s: float | None
     auth_url: str | None
-    """Where a person has to log in."""
+    """Where a person has to log in; only for who may give orders: see StatusReport.for_readers."""
 
 
 class LivenessStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,3 +199,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """None: there is none now; children are started by exec."""
     http: HttpStatus | None = None
     """None: there is no HTTP endpoint."""
+
+    def for_readers(self) -> StatusReport:
+        """For who may read and give no orders: who opens the address of a login decides whose node this is."""
+        connection = msgspec.structs.replace(self.connection, auth_url=None)
+        return msgspec.structs.replace(self, connection=connection)

@@ -16,6 +16,7 @@ from netmap_supervisor.admin.commands import CommandFailed, ask_status
 from netmap_supervisor.admin.socket import AdminClient
 from netmap_supervisor.cli.parameters.groups import Suggesting
 from netmap_supervisor.cli.parameters.option_flags import any_runtime_dir_flag, config_file_flag, given_flags
+from netmap_supervisor.cli.parameters.peer_names import complete_with
 from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
 from netmap_supervisor.config.layers import load, without_service
 from netmap_supervisor.system.single_instance import hidden, is_locked
@@ -38,6 +39,11 @@ _COLUMNS = (
     Column("LAST SUCCESS", rank=3),
     Column("FAILURE", rank=5, least=9),
 )
+
+
+def _names(ctx: click.Context) -> list[str]:
+    configuration = _configuration(ctx.params.get("config_file"), {})
+    return [one.name for one in configuration.webhooks]
 
 
 @click.group("webhook", cls=Suggesting)
@@ -78,7 +84,7 @@ def list_webhooks(as_json: bool, config_file: str | None, **flags: Any) -> None:
 
 
 @command.command("test")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_with(_names))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @config_file_flag
 @any_runtime_dir_flag

@@ -125,7 +125,8 @@ class OperatorRequests:
 
     def _send_status(self) -> None:
         tokens, self._status_tokens = self._status_tokens, {}
-        shown = msgspec.json.encode({"status": self._daemon.report(), "counters": self._daemon.counters()})
+        status = self._daemon.report().for_readers()
+        shown = msgspec.json.encode({"status": status, "counters": self._daemon.counters()})
         for actor, token in tokens.items():
             self._daemon.tell(actor, internal_pb2.StatusReply(token=token, json=shown))
 

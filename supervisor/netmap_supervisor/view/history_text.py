@@ -35,7 +35,7 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.ACTOR_EXITED: {"pid": "pid ", "reason": "", "detail": ""},
     Happening.SESSION_STARTED: {"pid": "pid ", "local": "from ", "remote": "to "},
     Happening.SESSION_ENDED: {"reason": "", "stage": "in stage ", "lived_s": "after ", "detail": ""},
-    Happening.LOGIN_NEEDED: {"url": "at "},
+    Happening.LOGIN_NEEDED: {},
     Happening.SILENCE: {"silent_for": "for "},
     Happening.WAKE: {"slept_s": "asleep for "},
     Happening.CLOCK_STEPPED: {"by_s": "by "},
@@ -202,6 +202,8 @@ def _detail(one: Occurrence) -> str:
             elif name in _SPANS and isinstance(value, int | float):
                 value = _long(value)  # noqa: PLW2901
             parts.append(f"{lead}{_value(value)}")
+    if one.kind is Happening.LOGIN_NEEDED:
+        parts.append("`netmap-supervisor status` shows the address")
     if one.after is not None:
         lead = "nothing was seen" if one.kind is Happening.GAP else "at some time"
         parts.append(f"{lead} since {_moment(one.after)}" if one.after else f"{lead} before")

@@ -26,6 +26,7 @@ from netmap_actors.control_connection import actor as connection_actor
 from netmap_actors.control_connection.client import events
 from netmap_actors.history_writer.actor import HistoryKeeper
 from netmap_actors.liveness.actor import Liveness
+from netmap_actors.process import actor_base
 from netmap_actors.publisher import actor as publisher_actor
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import Stage
@@ -146,7 +147,8 @@ class IdleTree:
             settings=msgspec.Raw(msgspec.json.encode(settings)),
         )
         kind.prepare(boot)
-        actor = kind(boot, self.clock)
+        with mock.patch.object(actor_base, "SystemClock", return_value=self.clock):
+            actor = kind(boot)
         actor.tell_supervisor = lambda body: self._sent(name, body)
         actor.on_start()
         assert actor.exit_reason is None

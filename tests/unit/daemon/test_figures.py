@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -10,6 +10,10 @@ from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin.socket import AdminError, Request
 from netmap_supervisor.daemon.figures import MAX_FIGURES, bounded
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
+from tests.support.netmaps.shown_netmap import report
+
+if TYPE_CHECKING:
+    from netmap_actors.wire.status import StatusReport
 
 
 @pytest.mark.parametrize(
@@ -58,9 +62,9 @@ class Daemon:
         self.reports = 0
         self.told: list[int] = []
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> StatusReport:
         self.reports += 1
-        return {}
+        return report()
 
     def counters(self) -> dict[str, dict[str, int]]:
         return {}

@@ -85,7 +85,7 @@ class _Endpoint:
             _status=SupervisorStatus(self.loop, lambda asked: self.loop.call_soon(partial(self.answer, asked.token))),
             _places=Admission(10), loop=self.loop,
         )  # fmt: skip
-        self.endpoint._door = SimpleNamespace(whose=lambda _: Origin(1, 1))
+        self.endpoint._acceptor = SimpleNamespace(whose=lambda _: Origin(1, 1))
         self.connection = Connection(
             self.loop,
             Turns(self.loop),

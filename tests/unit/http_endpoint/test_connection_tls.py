@@ -158,6 +158,8 @@ def over_tls(context: ssl.SSLContext, pieces: list[bytes]) -> tuple[bytes, bool]
                 except (BrokenPipeError, ConnectionResetError):
                     rest = []
         assert not served.errors
+        served.client.close()
+        served.turn()
         return client.heard, served.connection.closed
     finally:
         served.close()
@@ -341,5 +343,51 @@ def test_what_is_no_tls_ends_the_connection(data: bytes, context: ssl.SSLContext
         assert served.tls is not None
         assert served.tls.failure
         assert not served.errors
+    finally:
+        served.close()
+
+
+LONG = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n"
+
+
+def test_who_is_refused_while_it_sends_has_the_whole_answer_and_no_reset() -> None:
+    served = Served(None)
+    try:
+        served.client.send(LONG)
+        heard = b""
+        for _ in range(400):
+            served.client.send(b"x" * 1000)  # would raise once the other end is closed
+            served.turn()
+            with contextlib.suppress(BlockingIOError):
+                heard += served.client.recv(1 << 16)
+        assert heard.startswith(b"HTTP/1.1 413 ")
+        assert not served.connection.closed
+        served.client.close()
+        served.turn()
+        assert served.connection.closed
+        assert not served.errors
+    finally:
+        served.close()
+
+
+@pytest.mark.parametrize("bound", ["MOST_DROPPED", "LINGER_LIMIT"])
+def test_who_goes_on_sending_after_the_last_answer_is_cut_off(
+    bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, bound, 0.05 if bound == "LINGER_LIMIT" else 50_000)
+    served = Served(None)
+    try:
+        served.client.send(LONG)
+
+        def cut() -> bool:
+            if bound == "MOST_DROPPED":
+                with contextlib.suppress(OSError):
+                    served.client.send(b"x" * 1000)
+            elif served.connection._dropped is None:
+                served.client.send(b"x" * 1000)
+            served.turn()
+            return served.connection.closed
+
+        wait_for(cut, 10.0, "the end of its patience")
     finally:
         served.close()

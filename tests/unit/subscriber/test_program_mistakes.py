@@ -126,6 +126,7 @@ def test_a_door_is_looked_at_and_left_alone(tmp_path: Path) -> None:
 
 def test_the_package_can_be_looked_at() -> None:
     assert set(netmap_supervisor.__all__) <= set(dir(netmap_supervisor))
+    assert not {"TYPE_CHECKING", "annotations"} & set(dir(netmap_supervisor))
     assert netmap_supervisor.__version__ == netmap_actors.__version__
     with pytest.raises(AttributeError, match="no attribute 'Subscribe'"):
         netmap_supervisor.Subscribe  # noqa: B018

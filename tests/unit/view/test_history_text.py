@@ -214,6 +214,7 @@ def test_what_was_told_late_stands_where_it_belongs() -> None:
 @pytest.mark.parametrize(
     ("kind", "detail", "told"),
     [
+        (Happening.LOGIN_NEEDED, {"pid": 5}, "`netmap-supervisor status` shows the address"),
         (Happening.SILENCE, {"silent_for": 130.2}, "for 2m"),
         (Happening.WAKE, {"slept_s": 7200.0}, "asleep for 2.0h"),
         (Happening.CLOCK_STEPPED, {"by_s": 3 * 86400.0}, "by 3.0d"),

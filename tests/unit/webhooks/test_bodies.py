@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from netmap_actors.history.occurrences import Happening, Occurrence
 from netmap_actors.webhooks import events
 from netmap_actors.webhooks.bodies import CannotRender, body, most_events
-from netmap_actors.webhooks.events import TEST, WebhookEvent, event, sentence
-from netmap_actors.webhooks.spec import EVENTS, BodyForm, WebhookSpec
+from netmap_actors.webhooks.events import TEST, WebhookEvent, event, sentence, with_login
+from netmap_actors.webhooks.spec import DEFAULT_EVENTS, EVENTS, BodyForm, WebhookSpec
 
 AT = 1_767_323_045.0  # 2026-01-02T03:04:05Z
 TRIAL = events.test_event("t", AT)
@@ -64,6 +64,9 @@ def said(form: str, events: list[WebhookEvent], **more: Any) -> Any:
         (told("netmap_stale", "", subject="", reason="silence"), "the netmap is stale since 03:04:05Z, silence"),
         (told("login_needed", "", subject="", url="https://l.example/a"),
          "somebody has to log in this machine's node, since 03:04:05Z, https://l.example/a"),
+        (told("login_needed", "", subject=""),
+         "somebody has to log in this machine's node, since 03:04:05Z, "  # noqa: ISC004
+         "netmap-supervisor status shows the address there"),
         (told("degraded", "", subject="clock_skew", text="the clock is wrong"),
          "clock_skew is degraded since 03:04:05Z, the clock is wrong"),
         (told("node_moved", home_derp={"from": 1, "to": 2}),
@@ -163,6 +166,24 @@ def test_discord_calls_nobody_and_shows_no_markup() -> None:
     unescaped = re.sub(r"\\.", "", value["content"])
     assert not set("*`~|[]()<>#\\") & set(unescaped)
     assert unescaped.count("_") == 1, "inside a word it is no markup"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "url", "has"),
+    [
+        (("login_needed",), "https://l.example/a", True),
+        (("node_left", "login_needed"), "https://l.example/a", True),
+        (("login_needed",), "", False),
+        (DEFAULT_EVENTS, "https://l.example/a", False),
+    ],
+)
+def test_the_address_of_a_login_goes_to_whose_owner_named_the_event(
+    wanted: tuple[str, ...], url: str, has: bool
+) -> None:
+    login, other = told("login_needed", "", subject=""), told("node_left")
+    given = with_login(wanted, [login, other], url)
+    assert [one.detail.get("url") for one in given] == [url if has else None, None]
+    assert [one.id for one in given] == [login.id, other.id]
 
 
 def test_a_link_is_not_broken() -> None:

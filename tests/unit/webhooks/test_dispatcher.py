@@ -268,9 +268,9 @@ def test_a_webhook_that_was_taken_out_and_comes_back_begins_with_what_happens_ne
 
 def test_a_history_that_cannot_be_read_is_a_failure_of_each_webhook_until_it_can(world: World) -> None:
     world.begin()
-    assert world.errand.failure() == ""
-    world.errand.answered(len(world.asked), None)
-    assert world.errand.failure() == "the history cannot be read, and what happens is told when it can"
+    assert world.dispatcher.failure() == ""
+    world.dispatcher.answered(len(world.asked), None)
+    assert world.dispatcher.failure() == "the history cannot be read, and what happens is told when it can"
     world.loop.go_on(ASK_AGAIN)
     world.answer(6)
-    assert (world.errand.failure(), len(world.sent)) == ("", 1)
+    assert (world.dispatcher.failure(), len(world.sent)) == ("", 1)

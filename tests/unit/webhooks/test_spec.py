@@ -71,6 +71,7 @@ def test_what_cannot_be_is_said_without_what_may_be_a_secret(given: dict[str, An
         (("tag:web",), ("db*",), "db-1.example.ts.net", (), True),
         ((), ("web-*",), "web-1.example.ts.net.", (), True),
         ((), ("WEB-1",), "Web-1.example.ts.net", (), True),
+        ((), ("web-1.example.ts.net.",), "web-1.example.ts.net.", (), True),
         ((), ("*.example.ts.net",), "web-1.example.ts.net", (), True),
         ((), ("web-?",), "web-12.example.ts.net", (), False),
         ((), ("web-1",), "my-web-1.example.ts.net", (), False),

@@ -46,8 +46,8 @@ const LOST = {
 };
 
 /**
- * @typedef {{key: string, word: string, ageMs: number|null, reason: string, advice: string, url: string}} Verdict
- *   `key`: fresh, stale, none, connecting, gone, jumped, paused, token, login, approval or removed; `url`: where to log in
+ * @typedef {{key: string, word: string, ageMs: number|null, reason: string, advice: string}} Verdict
+ *   `key`: fresh, stale, none, connecting, gone, jumped, paused, token, login, approval or removed
  * @param {{trust: import("./stream/store.js").Trust, stream: import("./stream/stream.js").StreamState, status: Object|null,
  *   answers: boolean, now: number, sleptMs: number}} told
  *   `answers`: false when the endpoint left a question without an answer, and has sent nothing since; `sleptMs`: time
@@ -56,7 +56,7 @@ const LOST = {
  */
 export function judge({trust, stream, status, answers, now, sleptMs}) {
   const ageMs = trust.ageAtMs === null ? null : trust.ageAtMs + Math.max(0, now - trust.at) + sleptMs;
-  const verdict = (key, word, reason, advice, url = "") => ({key, word, ageMs, reason, advice, url});
+  const verdict = (key, word, reason, advice) => ({key, word, ageMs, reason, advice});
   const never = trust.state === "none";
   if (stream.phase === "login") {
     return verdict("token", "Log in", "This endpoint asks for a token.", "Nothing here is kept current until then.");
@@ -90,7 +90,8 @@ function untrusted(trust, status, verdict) {
   const end = connection?.last_end;
   if (connection?.state === "login_needed") {
     const reason = "The control server wants a person to log this node in.";
-    return verdict("login", "Login needed", reason, "Open the login page.", webUrl(connection.auth_url));
+    // Who opens it decides whose node this is, so no page has it.
+    return verdict("login", "Login needed", reason, "Its address is shown on that machine: netmap-supervisor status.");
   }
   if (connection?.state === "awaiting_approval") {
     const advice = "Approve it where the tailnet is administered.";
@@ -129,16 +130,6 @@ function doingNow(connection) {
     return `The next attempt comes by itself${next === null ? "" : `, in ${age(Math.ceil(next))}`}.`;
   }
   return DOING[connection.state] ?? "";
-}
-
-/** An address of the web, or nothing: what the control server says becomes a link. */
-export function webUrl(text) {
-  try {
-    const url = new URL(text);
-    return url.protocol === "https:" || url.protocol === "http:" ? url.href : "";
-  } catch {
-    return "";
-  }
 }
 
 /**
@@ -186,15 +177,13 @@ export function mount(element, {store}) {
   const running = made("span", "age");
   const reason = made("span", "reason");
   const advice = made("span", "advice");
-  const link = made("a", "auth");
-  Object.assign(link, {target: "_blank", rel: "noopener noreferrer", textContent: "Open the login page"});
   const counts = made("p", "counts");
   const attention = made("a", "attention");
   attention.href = "#processes";
   const first = made("p", "first");
   first.append(word, " ", running);
   const second = made("p", "second");
-  second.append(reason, " ", advice, " ", link);
+  second.append(reason, " ", advice);
   const say = made("div", "say");
   say.append(first, second);
   const spoken = made("p", "visually-hidden");
@@ -217,9 +206,7 @@ export function mount(element, {store}) {
     write(running, ["connecting", "token"].includes(verdict.key) ? "" : heard(verdict.ageMs, verdict.key === "fresh"));
     write(word, verdict.word);
     write(reason, verdict.reason);
-    write(advice, verdict.url ? "" : verdict.advice);
-    link.hidden = !verdict.url;
-    if (verdict.url) link.href = verdict.url;
+    write(advice, verdict.advice);
     showTitle(verdict);
     if (verdict.key === key) return;
     key = verdict.key;

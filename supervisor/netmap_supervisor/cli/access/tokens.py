@@ -14,6 +14,7 @@ from netmap_actors.errors import escape
 from netmap_supervisor.admin.http_tokens import carry_out
 from netmap_supervisor.cli.access.where import failing, of_a_daemon, refuse_another_owner, request
 from netmap_supervisor.cli.parameters.groups import Suggesting
+from netmap_supervisor.cli.parameters.peer_names import complete_with
 from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, table_lines
 
@@ -67,8 +68,14 @@ def create_token(name: str, scope: str, config_file: str | None, **flags: Any) -
     )
 
 
+def _names(ctx: click.Context) -> list[str]:
+    flags = {name: ctx.params.get(name) for name in ("runtime_dir", "state_dir")}
+    found = request("tokens", ctx.params.get("config_file"), flags, {"do": "list"}, _in_files)
+    return [one["name"] for one in found["tokens"]]
+
+
 @command.command("revoke")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_with(_names))
 @of_a_daemon
 def revoke_token(name: str, config_file: str | None, **flags: Any) -> None:
     """Let the token NAME open nothing any more."""

@@ -23,6 +23,7 @@ from netmap_supervisor.cli.export.formats import FORMATS, Format, Selection
 from netmap_supervisor.cli.export.output_file import OutputFile
 from netmap_supervisor.cli.export.template import check_template
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.peer_names import Tag, complete_tag
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.config.layers import working_directory
@@ -96,7 +97,13 @@ def _domain(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     help="Port of the targets (prometheus-sd only).  [default: none, for relabelling]",
 )
 @click.option(
-    "--tag", "tags", multiple=True, metavar="TAG", help="Only nodes with it; repeated: with one of them."
+    "--tag",
+    "tags",
+    multiple=True,
+    type=Tag(),
+    shell_complete=complete_tag,
+    metavar="TAG",
+    help="Only nodes with it; repeated: with one of them.",
 )
 @click.option("--online-only", is_flag=True, help="Only nodes the control server says to be online.")
 @click.option(

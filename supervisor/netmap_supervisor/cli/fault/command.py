@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,9 +13,11 @@ from netmap_supervisor.admin.commands import CommandFailed, ask_status, send_req
 from netmap_supervisor.cli.fault.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.parameters.groups import Suggesting
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.peer_names import complete_with
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.cli.process.polling import wait_until
+from netmap_supervisor.config import layers
 from netmap_supervisor.system.single_instance import is_locked
 from netmap_supervisor.view.recovery import Recovery
 
@@ -54,9 +57,9 @@ def _for(default: str | None, text: str) -> Callable[[Callable[..., Any]], Calla
 def command() -> None:
     """Break something on purpose, and see the rest go on.
 
-    ACTOR is control_connection, liveness, publisher, dev_control, http_endpoint or history. What comes of it is told
-    until the netmap is fresh and every actor at work again: exit status 0; 1 when that takes a minute longer than it
-    should. `server` and `heal` need control.url = "embedded"; the others, too, unless forced.
+    ACTOR is control_connection, liveness, publisher, dev_control, http_endpoint, history or webhooks. What comes of it
+    is told until the netmap is fresh and every actor at work again: exit status 0; 1 when that takes a minute longer
+    than it should. `server` and `heal` need control.url = "embedded"; the others, too, unless forced.
 
     \b
     Examples:
@@ -127,8 +130,13 @@ def black_hole(actor: str, seconds: float | None, force: bool, no_wait: bool, ru
     return _inject(runtime_dir, "black-hole", actor, seconds, force=force, no_wait=no_wait)
 
 
+def _faults(ctx: click.Context) -> list[str]:
+    where = ctx.params.get("runtime_dir") or layers.runtime_dir(None, os.environ)
+    return list(send_request(where, "dev", command="faults")["result"])
+
+
 @command.command("server")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_with(_faults))
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @_for(None, "When to heal it. Without, what is struck stays so until `fault heal`, or until it is replaced.")
 @_no_wait

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from netmap_actors.exports.nodes import shown_tags
+from netmap_supervisor.cli.parameters.peer_names import Tag, complete_tag
 from netmap_supervisor.view.table_choice import SORT_COLUMNS, TableChoice
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def choice_flags(function: _F) -> _F:
         "--tag",
         "tags",
         multiple=True,
+        type=Tag(),
+        shell_complete=complete_tag,
         metavar="TAG",
         help="Only peers with it (`web` or `tag:web`); repeated: with one of them.",
     )

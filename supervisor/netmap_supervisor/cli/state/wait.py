@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from netmap_actors.errors import escape
 from netmap_actors.subscriber import AmbiguousName, NoSuchNode
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.cli.parameters.followed_daemon import daemon_flags
+from netmap_supervisor.cli.parameters.peer_names import peer_names
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
 from netmap_supervisor.config.kinds import BadValue
@@ -65,6 +67,19 @@ def _conditions(
         raise click.BadParameter(str(error), ctx, param) from None
 
 
+def _complete(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Whole conditions; of the states of a peer all, once its name is there."""
+    name, ended, _ = begun.removeprefix(_PEER).partition("=")
+    asked = begun.startswith(_PEER)
+    states = _PEER_STATES if ended else _PEER_STATES[:2]
+    peers = [f"{_PEER}{peer}={state}" for peer in peer_names(ctx, name) for state in states] if asked else []
+    return [
+        CompletionItem(word)
+        for word in (str(Trust.FRESH), str(Trust.STALE), *(peers if asked else [_PEER]))
+        if word.startswith(begun)
+    ]
+
+
 @click.command("wait")
 @click.option(
     "--for",
@@ -73,6 +88,7 @@ def _conditions(
     show_default=True,
     multiple=True,
     callback=_conditions,
+    shell_complete=_complete,
     metavar="CONDITION",
     help="fresh, stale, peer:NAME=online|offline|unknown|present|absent; may be repeated: all have to hold.",
 )

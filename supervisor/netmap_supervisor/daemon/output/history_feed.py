@@ -1,4 +1,8 @@
-"""What the Supervisor tells the history: events of its log, kept until that process has them on disk."""
+"""What the Supervisor tells the history: events of its log, kept until that process has them on disk.
+
+Who opens the address of a login decides whose node this is. All who may read hear from the history, so it is told that
+a login is needed and not where; the webhooks, which their owner sets up, are told the address.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,8 @@ class HistoryFeed:
         self._number = 0
         self._opened = 0
         """Of the history that asked last; 0: none takes anything."""
+        self._login = ""
+        """Where somebody has to log in."""
         self.lost = 0
         """Events that went before it was known that they are kept."""
 
@@ -55,6 +61,8 @@ class HistoryFeed:
         """One event of the log. `wall`: UNIX seconds."""
         if event in self._logged:
             said = {name: value for name, value in fields.items() if value is not None}
+            if event == "login_needed":
+                self._login = said.pop("url", "")
             self._number += 1
             self._kept.append(
                 internal_pb2.Occurred(
@@ -66,6 +74,12 @@ class HistoryFeed:
                 self.lost += 1
         if fields.get("actor") == ActorName.HISTORY and event == "actor_exited":
             self._opened = 0
+        if event == "map_session_started":
+            self._login = ""
+        if self._login and (
+            event == "login_needed" or (event, fields.get("actor")) == ("actor_ready", ActorName.WEBHOOKS)
+        ):
+            self._tell(ActorName.WEBHOOKS, internal_pb2.LoginNeeded(url=self._login))
         self._tell_rest()
 
     def on_message(self, envelope: internal_pb2.Envelope) -> bool:

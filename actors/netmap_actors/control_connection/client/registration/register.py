@@ -290,7 +290,7 @@ class RegistrationFlow:
         try:
             shown = self._policy.urls.shown(url)
         except BadUrl as error:
-            return Refused(ExitReason.ERROR, f"cannot show the login URL {escape(url, 80)!r}: {error}")
+            return Refused(ExitReason.ERROR, f"cannot show the login URL: {error}")
         self._followup = url
         return Again((self._save_pending(), LoginNeeded(shown)))
 

@@ -8,7 +8,7 @@ const SHOWN = {
   actor_exited: {pid: "pid ", reason: "", detail: ""},
   map_session_started: {pid: "pid ", local: "from ", remote: "to "},
   session_ended: {reason: "", stage: "in stage ", lived_s: "after ", detail: ""},
-  login_needed: {url: "at "},
+  login_needed: {},
   silence_detected: {silent_for: "for "},
   wake_detected: {slept_s: "asleep for "},
   clock_stepped: {by_s: "seconds: "},
@@ -95,6 +95,7 @@ export function detail(one, now) {
       parts.push(`${wanted === undefined ? `${safe(name, 40)} ` : wanted[name]}${value(given)}`);
     }
   }
+  if (one.kind === "login_needed") parts.push("netmap-supervisor status shows the address there");
   if (one.after !== null) {
     const lead = one.kind === "gap" ? "nothing was seen" : "at some time";
     parts.push(one.after > 0 ? `${lead} since ${local(one.after, now)}` : `${lead} before`);

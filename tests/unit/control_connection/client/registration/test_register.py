@@ -283,6 +283,7 @@ def test_a_login_url_that_must_not_be_shown_is_not_shown(url: str) -> None:
     failed = control.failure()
     assert failed.reason is ExitReason.ERROR
     assert failed.detail.isprintable()
+    assert url not in failed.detail, "it may be good all the same, and what is told goes to all who may read"
 
 
 def test_a_plain_http_login_url_needs_a_plain_http_control_url() -> None:
