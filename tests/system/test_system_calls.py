@@ -182,7 +182,7 @@ def test_on_a_machine_without_a_table_of_calls_nothing_is_filtered_and_that_is_s
 
 
 def test_a_long_run_with_everything_on_is_refused_nothing() -> None:
-    remote, http = free_port(), free_port()
+    remote, http = free_port(2), free_port()
     options = (
         "--control-url=embedded",
         f"--listen=tcp://127.0.0.1:{remote}",

@@ -296,14 +296,11 @@ class HistoryKeeper(ActorBase):
     def _on_question(self) -> None:
         """One in a turn: it takes up to some tenths of a second."""
         try:
-            asked = self._asked.recv_multipart(zmq.DONTWAIT)
-        except zmq.Again:
-            return
-        if len(asked) != 2:
+            who, data = self._asked.recv_multipart(zmq.DONTWAIT)
+        except (zmq.Again, ValueError):  # ValueError: of more or fewer parts, which is no question
             return
         self._look_at_clock()
         self._flush()
-        who, data = asked
         self._send(who, reply_to(data, lambda question: self._tell_or_wait(who, question)))
 
     def _send(self, who: bytes, reply: bytes | None) -> None:
@@ -466,7 +463,9 @@ class HistoryKeeper(ActorBase):
         self._pending.clear()
         self._nodes.clear()
         self._mark_seen()
-        self._look_at_size()
+        with self._writing():
+            if self._store is not None and self._store.size() > self._settings.max_bytes:
+                self._prune()
         self._look_at_expiry()
         self._tell_waiting()
 
@@ -489,11 +488,6 @@ class HistoryKeeper(ActorBase):
             self._flush()
         else:
             self._look_at_expiry()
-
-    def _look_at_size(self) -> None:
-        with self._writing():
-            if self._store is not None and self._store.size() > self._settings.max_bytes:
-                self._prune()
 
     def _prune(self) -> None:
         """Drop a part of what is too old or too much; the rest in later turns."""
