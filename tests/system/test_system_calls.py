@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import signal
@@ -143,7 +144,10 @@ def test_no_process_can_do_what_it_never_does_and_the_daemon_counts_what_it_trie
                 assert row["refused_calls"]["execve"] == 1, row
                 # Nor may the Supervisor, whose filter they inherit: it takes no refusal away from their own.
                 assert {"mount", "ptrace", "io_uring_setup", "unshare"} <= row["refused_calls"].keys(), row
-                assert daemon.events("system_call_refused", actor=row["name"], call="execve", generation=1)
+                refused = functools.partial(
+                    daemon.events, "system_call_refused", actor=row["name"], call="execve", generation=1
+                )
+                wait_for(refused, 10, f"a line about what {row['name']} was refused")
         assert "execve 1" in daemon.command("status").stdout
         page = (
             urllib.request.urlopen(f"http://{listen.partition('=')[2]}/metrics", timeout=10).read().decode()
