@@ -253,8 +253,8 @@ class _Check:
         if one.kind is Happening.NODE_JOINED:
             for field in ("tags", "routes", "addresses", "home_derp", "key"):
                 # Not told; what it was meanwhile, if that was one thing.
-                was = [value for value in true[field].values(earliest, one.at + ROUNDING) if value != GONE]
-                held[field].turn(one.at, was[0] if len(was) == 1 else ANY)
+                was = set(true[field].values(earliest, one.at + ROUNDING)) - {GONE}
+                held[field].turn(one.at, was.pop() if len(was) == 1 else ANY)
         elif one.kind is Happening.NODE_LEFT:
             for field in FIELDS:
                 held[field].turn(one.at, GONE)
