@@ -228,6 +228,8 @@ class Delivery:
         self, number: int, occurrence: Occurrence, tags: Sequence[str], wall: float, now: float
     ) -> None:
         kind, subject = str(occurrence.kind), occurrence.subject
+        if kind == "gap" and "server" in occurrence.detail:
+            self._forget_nodes()
         if kind in NODE_EVENTS:
             lane = subject
             chosen = any(
@@ -264,6 +266,15 @@ class Delivery:
         self._held += self._pending[number].size
         if kind in _BEGINS:
             self._open.setdefault(lane, []).append(number)
+
+    def _forget_nodes(self) -> None:
+        """What comes is of another control server, and ids are its own: nobody sees the end of what its nodes began."""
+        for lane in [lane for lane in self._open if lane]:
+            for number in list(self._open[lane]):
+                if not self._pending[number].begun:
+                    self._count(suppressed=not self._drop(number).silent)
+        self._told = {lane: size for lane, size in self._told.items() if not lane}
+        self._told_size, self._must_write = sum(self._told.values()), True
 
     def _end(self, lane: str, at: float) -> None:
         """The state of this lane ended: what began it too short a time before is not told."""

@@ -44,6 +44,31 @@ def test_what_happens_is_told_at_once() -> None:
     assert world.written.delivered_at == world.wall
 
 
+def test_a_node_of_another_control_server_ends_nothing_of_one_with_the_same_id() -> None:
+    world = World(spec(hold_down=60.0, events=("node_offline", "node_online")))
+    told = world.happen("node_offline", "a")
+    world.wait(61.0)
+    assert world.numbers == [told]
+    world.happen("node_offline", "b")
+    world.happen("gap", server={"from": "one", "to": "two"})
+    world.happen("node_online", "a")
+    world.wait(HOUR)
+    assert world.numbers == [told]
+    assert world.machine.standing.told == ()
+    later = world.happen("node_offline", "a")
+    world.wait(61.0)
+    assert world.numbers == [told, later]
+
+
+def test_a_gap_of_the_same_control_server_ends_nothing() -> None:
+    world = World(spec(hold_down=60.0, events=("node_offline", "node_online")))
+    numbers = [world.happen("node_offline", "a")]
+    world.wait(61.0)
+    world.happen("gap")
+    numbers.append(world.happen("node_online", "a"))
+    assert world.numbers == numbers
+
+
 @pytest.mark.parametrize(
     ("begins", "ends", "subject"),
     [("node_offline", "node_online", "a"), ("netmap_stale", "netmap_fresh", "")],
