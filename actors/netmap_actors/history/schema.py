@@ -76,7 +76,9 @@ CREATE TABLE server (
   tailnet TEXT PRIMARY KEY,
   name TEXT NOT NULL
 ) WITHOUT ROWID;
+UPDATE occurrence SET detail = json_remove(detail, '$.url') WHERE kind = 'login_needed';
 """
+"""Who opens the URL of a login decides whose node this is, and others may read the history."""
 
 MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SECOND, _THIRD)
 """Number N leads from version N to N + 1; version 0 is an empty file."""

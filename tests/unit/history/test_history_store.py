@@ -235,6 +235,22 @@ def test_a_file_of_each_older_version_is_taken_over(tmp_path: Path, version: int
     assert store.everybody() == {"n1": NODE}
 
 
+def test_where_to_log_in_is_taken_out_of_an_older_file(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    old = sqlite3.connect(path)
+    for migration in MIGRATIONS[:2]:
+        old.executescript(migration)
+    old.execute("PRAGMA user_version = 2")
+    old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    row = "INSERT INTO occurrence (tailnet, at, kind, subject, name, detail) VALUES ('default', ?, ?, '', '', ?)"
+    detail = '{"url": "https://login.example/a/1", "pid": 7}'
+    old.executemany(row, [(NOW, "login_needed", detail), (NOW, "degraded", detail)])
+    old.commit()
+    old.close()
+    (_, login), (_, other) = occurrences(HistoryStore(path, "default"))
+    assert (login.detail, other.detail["url"]) == ({"pid": 7}, "https://login.example/a/1")
+
+
 def test_a_file_that_the_first_version_wrote_is_read_on(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite3"
     path.write_bytes(gzip.decompress(FIRST_VERSION.read_bytes()))
