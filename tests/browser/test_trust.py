@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import signal
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Locator, Page
+
+    from tests.support.processes.http_process import HttpProcess
 
 
 NOTE_STATES = """
@@ -180,15 +183,24 @@ def test_a_stream_without_a_byte_for_longer_than_the_endpoint_is_ever_quiet_is_d
     expect_state(page, "fresh")
 
 
-def test_the_endpoint_hangs_and_the_page_says_so_although_it_is_connected(
-    open_page: Callable[..., Page], told_status: dict[str, Any]
-) -> None:
+@contextlib.contextmanager
+def looked_at(
+    open_page: Callable[..., Page], told_status: dict[str, Any], *allowed: str
+) -> Iterator[tuple[HttpProcess, Page]]:
+    """An endpoint alone, whose status the test says, and its page, which says fresh."""
     with running_publisher() as publisher, running_http(publisher, free_address()) as endpoint:
         endpoint.told = {"status": told_status, "counters": {}}
         publisher.new_session(full(node(2)))
         endpoint.fresh()
-        page = open_page(f"http://{endpoint.listen}", REFUSED, UNREACHABLE)
+        page = open_page(f"http://{endpoint.listen}", REFUSED, UNREACHABLE, *allowed)
         expect_state(page, "fresh")
+        yield endpoint, page
+
+
+def test_the_endpoint_hangs_and_the_page_says_so_although_it_is_connected(
+    open_page: Callable[..., Page], told_status: dict[str, Any]
+) -> None:
+    with looked_at(open_page, told_status) as (endpoint, page):
         endpoint.process.send_signal(signal.SIGSTOP)
         try:
             expect_state(page, "gone", 30.0)
@@ -201,12 +213,7 @@ def test_the_endpoint_hangs_and_the_page_says_so_although_it_is_connected(
 def test_a_page_is_loaded_anew_when_the_daemon_is_of_another_version(
     open_page: Callable[..., Page], told_status: dict[str, Any]
 ) -> None:
-    with running_publisher() as publisher, running_http(publisher, free_address()) as endpoint:
-        endpoint.told = {"status": told_status, "counters": {}}
-        publisher.new_session(full(node(2)))
-        endpoint.fresh()
-        page = open_page(f"http://{endpoint.listen}", REFUSED, UNREACHABLE, PARTLESS)
-        expect_state(page, "fresh")
+    with looked_at(open_page, told_status, PARTLESS) as (endpoint, page):
         expect(page.locator("#processes")).to_contain_text("publisher")
         with page.expect_event("load", timeout=LIMIT * 1000):
             endpoint.told = {"status": told_status | {"version": "9.9.9"}, "counters": {}}

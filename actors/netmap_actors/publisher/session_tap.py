@@ -1,5 +1,6 @@
-"""Has map sessions recorded: what came of each, as it came, for those who were there when it
-began; who came later is told so.
+"""Has map sessions recorded: what came of each, as it came, for those who were there when it began.
+
+Who came later is told so.
 
 Not here: the socket (`bus.tap`), and the file (the `record` command).
 """

@@ -23,7 +23,7 @@ from netmap_supervisor.cli.export.formats import FORMATS, Format, Selection
 from netmap_supervisor.cli.export.output_file import OutputFile
 from netmap_supervisor.cli.export.template import check_template
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
-from netmap_supervisor.cli.parameters.peer_names import Tag, complete_tag
+from netmap_supervisor.cli.parameters.peer_names import tag_flag
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.config.layers import working_directory
@@ -96,15 +96,7 @@ def _domain(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     metavar="PORT",
     help="Port of the targets (prometheus-sd only).  [default: none, for relabelling]",
 )
-@click.option(
-    "--tag",
-    "tags",
-    multiple=True,
-    type=Tag(),
-    shell_complete=complete_tag,
-    metavar="TAG",
-    help="Only nodes with it; repeated: with one of them.",
-)
+@tag_flag("Only nodes with it")
 @click.option("--online-only", is_flag=True, help="Only nodes the control server says to be online.")
 @click.option(
     "--include-self", is_flag=True, help="Our own node, too, which nobody reaches (all formats but json)."

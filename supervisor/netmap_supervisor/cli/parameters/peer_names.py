@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from netmap_actors.subscriber import Netmap
 
-__all__ = ["Tag", "complete_peer", "complete_tag", "complete_with", "peer_names"]
+__all__ = ["complete_peer", "complete_with", "peer_names", "tag_flag"]
 
+_F = TypeVar("_F", bound="Callable[..., Any]")
 _LIMIT = 2.0
 """Seconds that a person waits at most."""
 _MOST = 500
@@ -41,7 +42,7 @@ def complete_with(
     return complete
 
 
-class Tag(click.ParamType):  # type: ignore[type-arg]  # older click has none
+class _Tag(click.ParamType):  # type: ignore[type-arg]  # older click has none
     """A tag, with or without `tag:`."""
 
     name = "tag"
@@ -53,12 +54,25 @@ class Tag(click.ParamType):  # type: ignore[type-arg]  # older click has none
         return str(value)
 
 
-def complete_tag(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
+def _complete_tag(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
     """The tags of the nodes that begin like that."""
     netmap = _netmap(ctx)
     tags = set() if netmap is None else {tag for node in netmap.peers.values() for tag in node.tags}
     shown = (tag if ":" in begun else tag.removeprefix("tag:") for tag in tags)
     return [CompletionItem(tag) for tag in sorted(shown)[:_MOST] if tag.startswith(begun) and _harmless(tag)]
+
+
+def tag_flag(help_text: str) -> Callable[[_F], _F]:
+    """`--tag TAG`, which may be repeated; the command gets them as `tags`."""
+    return click.option(
+        "--tag",
+        "tags",
+        multiple=True,
+        type=_Tag(),
+        shell_complete=_complete_tag,
+        metavar="TAG",
+        help=f"{help_text}; repeated: with one of them.",
+    )
 
 
 def peer_names(ctx: click.Context, begun: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from netmap_actors.exports.nodes import shown_tags
-from netmap_supervisor.cli.parameters.peer_names import Tag, complete_tag
+from netmap_supervisor.cli.parameters.peer_names import tag_flag
 from netmap_supervisor.view.table_choice import SORT_COLUMNS, TableChoice
 
 if TYPE_CHECKING:
@@ -47,15 +47,7 @@ def choice_flags(function: _F) -> _F:
         help=f"Sort the table by {', '.join(SORT_COLUMNS)}; `-COLUMN` is the other way round.",
     )
     @click.option("--reverse", is_flag=True, help="The other way round.")
-    @click.option(
-        "--tag",
-        "tags",
-        multiple=True,
-        type=Tag(),
-        shell_complete=complete_tag,
-        metavar="TAG",
-        help="Only peers with it (`web` or `tag:web`); repeated: with one of them.",
-    )
+    @tag_flag("Only peers with it (`web` or `tag:web`)")
     @click.option(
         "--online/--offline",
         default=None,
