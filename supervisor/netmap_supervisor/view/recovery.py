@@ -24,8 +24,12 @@ class Recovery:
         self._first = self._last = report
 
     def next(self, report: StatusReport) -> list[str]:
-        """What has changed since the report before, one line each; empty if nothing has."""
+        """What has changed since the report before, one line each; empty if nothing has.
+
+        Of a daemon that was not known before: that it is fresh, if it is when it is looked at first.
+        """
         last, self._last = self._last, report
+        unknown = last is None
         if last is None:
             self._first = last = report
         before = {actor.name: actor for actor in last.actors}
@@ -42,7 +46,7 @@ class Recovery:
                 lines.append(f"started     {actor.name} (pid {actor.pid})")
         # Between two looks it may have been stale and fresh again.
         if report.netmap.state == Trust.FRESH and (
-            last.netmap.state != Trust.FRESH or _source(report) != _source(last)
+            unknown or last.netmap.state != Trust.FRESH or _source(report) != _source(last)
         ):
             connection = report.connection
             lines.append(

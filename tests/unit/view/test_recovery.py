@@ -25,6 +25,15 @@ def test_nothing_changed_is_nothing_told() -> None:
     assert not recovery.replaced("control_connection")
 
 
+def test_of_a_daemon_that_just_began_it_is_told_that_it_is_fresh_also_at_the_first_look() -> None:
+    """It may be fresh before it is looked at."""
+    for reports in ([fresh()], [with_actors(report(state="none")), fresh()]):
+        recovery = Recovery()
+        assert [line.split()[0] for one in reports for line in recovery.next(one)] == ["fresh"]
+        assert recovery.next(fresh()) == []
+    assert Recovery().next(with_actors(report(state="none"))) == []
+
+
 def test_a_replaced_connection_is_told_from_stale_to_fresh() -> None:
     recovery = Recovery(fresh())
     end = LastEnd(reason="silence", stage="map", detail="no MapResponse for 120.0 s", at="", generation=1)
